@@ -1,0 +1,1 @@
+"""Measuring: interleaved timing, statistics of ratios, the environment of a run."""

@@ -1,0 +1,129 @@
+"""The machine and the versions a measurement depends on, as flat text.
+
+Read before and after measuring, never during it: on some GPUs a query stalls the kernels that run beside it.
+What cannot be read on this system is left out rather than guessed.
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+_DISTRIBUTIONS: Final = (
+    "torch",
+    "torchvision",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "onnx",
+    "numpy",
+    "tensorrt",
+)
+_INSTRUCTION_SETS: Final = (
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "amx_tile",
+    "amx_int8",
+    "asimd",
+    "sve",
+)
+_GPU_FIELDS: Final = (
+    "name",
+    "driver_version",
+    "clocks.sm",
+    "clocks.max.sm",
+    "clocks.mem",
+    "power.draw",
+    "power.limit",
+    "temperature.gpu",
+)
+_CPUFREQ: Final = Path("/sys/devices/system/cpu/cpu0/cpufreq")
+
+
+def environment() -> dict[str, str]:
+    """Return names and values, for instance ``{"cpu": "...", "physical_cores": "2", "torch": "2.14.1"}``."""
+    return {**_system(), **_cpu(), **_memory(), **_versions(), **_gpu()}
+
+
+def _system() -> dict[str, str]:
+    found = {"os": platform.platform(), "python": platform.python_version()}
+    if hasattr(os, "getloadavg"):
+        found["load_average_1min"] = f"{os.getloadavg()[0]:.2f}"
+    return found
+
+
+def _cpu() -> dict[str, str]:
+    text = _read(Path("/proc/cpuinfo"))
+    cores = set(re.findall(r"physical id\s*:\s*(\d+)[\s\S]*?core id\s*:\s*(\d+)", text))
+    flags = set(_field(text, "flags").split()) | set(_field(text, "Features").split())
+    return _known(
+        cpu=_field(text, "model name") or platform.processor() or platform.machine(),
+        logical_cores=str(os.cpu_count() or ""),
+        usable_cores=_usable_cores(),
+        physical_cores=str(len(cores) or ""),
+        cpu_mhz=_field(text, "cpu MHz"),
+        governor=_read(_CPUFREQ / "scaling_governor").strip(),
+        instruction_sets=" ".join(name for name in _INSTRUCTION_SETS if name in flags),
+    )
+
+
+def _usable_cores() -> str:
+    return str(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ""
+
+
+def _memory() -> dict[str, str]:
+    total_kib = _field(_read(Path("/proc/meminfo")), "MemTotal").split(" ")[0]
+    return {"memory_gib": f"{int(total_kib) / 2**20:.1f}"} if total_kib.isdigit() else {}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _gpu() -> dict[str, str]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return {}
+    query = [program, f"--query-gpu={','.join(_GPU_FIELDS)}", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        return {"gpu": f"nvidia-smi failed: {error}"}
+    return _parsed_gpus(answer.stdout)
+
+
+def _parsed_gpus(answer: str) -> dict[str, str]:
+    """Return ``gpu0_name``, ``gpu0_driver_version`` ... from one line of comma-separated fields per GPU."""
+    found = {}
+    for index, line in enumerate(answer.strip().splitlines()):
+        for field, value in zip(_GPU_FIELDS, line.split(","), strict=False):
+            found[f"gpu{index}_{field.replace('.', '_')}"] = value.strip()
+    return found
+
+
+def _known(**values: str) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _field(text: str, name: str) -> str:
+    """Return the first ``name : value`` of a /proc file, "" where there is none."""
+    match = re.search(rf"^{re.escape(name)}\s*:\s*(.*)$", text, re.MULTILINE)
+    return match.group(1).strip() if match else ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

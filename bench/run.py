@@ -1,0 +1,233 @@
+"""Benchmark several models on one runtime: per batch size, all sessions are open at once and interleaved."""
+
+import contextlib
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.environment import environment
+from bench.measure import Call, Measurement, MeasureSettings, Progress, measure
+from bench.statistics import Speedup, Verdict, speedup, verdict
+from compressor.errors import UsageError
+from compressor.types import BenchResult, BenchSettings, InputSpec
+from export.backends import BACKENDS, Backend, Session, SessionOptions, require_device
+from export.model_io import example_arrays
+
+SYNTHETIC_NOTE = "inputs are synthetic (seeded random noise); data-dependent models need real images"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A model to measure.
+
+    Attributes:
+        name: as the user wants to read it; unique in a benchmark.
+        path: what the backend opens.
+        inputs: shapes without the batch axis.
+        digest: sha256 of what lies at ``path``.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+    """
+
+    name: str
+    path: Path
+    inputs: InputSpec
+    digest: str
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One model against the first one, in the same rounds.
+
+    Attributes:
+        model: name of the candidate.
+        baseline: name of the first model.
+        backend: runtime of both.
+        batch: samples per call.
+        speedup: time of the baseline over time of the candidate.
+        verdict: what the interval allows to be said.
+    """
+
+    model: str
+    baseline: str
+    backend: str
+    batch: int
+    speedup: Speedup
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchReport:
+    """Everything measured.
+
+    Attributes:
+        results: raw samples, one entry per batch size and model.
+        comparisons: every model but the first against the first, per batch size.
+        environment: machine and versions, read before the first call.
+        notes: what applies to all results.
+    """
+
+    results: tuple[BenchResult, ...]
+    comparisons: tuple[Comparison, ...]
+    environment: dict[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What stays the same over all batch sizes."""
+
+    models: tuple[Candidate, ...]
+    backend: Backend
+    options: SessionOptions
+    settings: MeasureSettings
+    seed: int
+    environment: dict[str, str]
+    progress: Progress
+
+
+def bench(
+    models: Sequence[Candidate],
+    *,
+    backend: str,
+    options: SessionOptions,
+    batches: Sequence[int] = (1, 8),
+    budget_s: float = 3.0,
+    seed: int = 0,
+    progress: Progress = lambda what, done, total: None,
+) -> BenchReport:
+    """Measure models against the first one.
+
+    A call is timed from arrays in host memory to arrays in host memory, on every backend alike.
+
+    Args:
+        models: the baseline first; names are unique.
+        backend: name in `export.backends.BACKENDS`.
+        options: device and threads.
+        batches: samples per call, each measured on its own.
+        budget_s: timed seconds per model and batch size; warm-up and gaps come on top.
+        seed: of the inputs and of the bootstrap.
+        progress: called between blocks.
+
+    Raises:
+        UsageError: no model, names that repeat, a bad batch size, an unknown backend, or a bad file.
+        BackendMissingError: the device is not usable.
+    """
+    _check_request(models, batches, budget_s)
+    chosen = BACKENDS.get(backend)
+    require_device(chosen, options.device)
+    run = _Run(
+        models=tuple(models),
+        backend=chosen,
+        options=options,
+        settings=MeasureSettings(budget_s=budget_s),
+        seed=seed,
+        environment=environment(),
+        progress=progress,
+    )
+    results = [result for batch in batches for result in _bench_batch(run, batch)]
+    notes = (SYNTHETIC_NOTE, *_load_note(run.environment))
+    return BenchReport(
+        results=tuple(results),
+        comparisons=compare_with_first(results, seed=seed),
+        environment=run.environment,
+        notes=notes,
+    )
+
+
+def compare_with_first(results: Sequence[BenchResult], *, seed: int) -> tuple[Comparison, ...]:
+    """Compare results of the same backend and batch size with the first of them, in order."""
+    firsts: dict[tuple[str, int], BenchResult] = {}
+    comparisons = []
+    for result in results:
+        key = (result.settings.backend, result.settings.batch)
+        first = firsts.setdefault(key, result)
+        if first is not result:
+            comparisons.append(_comparison(first, result, seed))
+    return tuple(comparisons)
+
+
+def _comparison(first: BenchResult, result: BenchResult, seed: int) -> Comparison:
+    measured = speedup(first.samples_ms, result.samples_ms, seed=seed)
+    return Comparison(
+        model=result.model,
+        baseline=first.model,
+        backend=result.settings.backend,
+        batch=result.settings.batch,
+        speedup=measured,
+        verdict=verdict(measured),
+    )
+
+
+def _check_request(models: Sequence[Candidate], batches: Sequence[int], budget_s: float) -> None:
+    names = [model.name for model in models]
+    if not names:
+        raise UsageError("there is no model to measure", "name at least one file")
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"two models have the same name in {', '.join(names)}", "give every model its own name"
+        )
+    if not batches or min(batches) < 1 or len(set(batches)) < len(batches):
+        raise UsageError(f"cannot measure batch sizes {list(batches)}", "give different numbers from 1")
+    if not 0 < budget_s < float("inf"):
+        raise UsageError(f"time budget is {budget_s} s", "give a positive number of seconds")
+
+
+def _bench_batch(run: _Run, batch: int) -> list[BenchResult]:
+    with contextlib.ExitStack() as stack:
+        calls: dict[str, Call] = {}
+        for model in run.models:
+            session = stack.enter_context(run.backend.open(model.path, run.options))
+            calls[model.name] = _call(session, model, batch, run.seed)
+        measured = measure(calls, run.settings, progress=run.progress)
+    return [_result(run, model, batch, measured) for model in run.models]
+
+
+def _call(session: Session, model: Candidate, batch: int, seed: int) -> Call:
+    arrays = example_arrays(model.inputs, batch, seed=(seed, batch))
+    if len(arrays) != len(session.input_names):
+        raise UsageError(
+            f"{model.name} takes {', '.join(session.input_names)}, but {len(arrays)} shapes are known",
+            "give one shape per input",
+        )
+    return functools.partial(session.run, dict(zip(session.input_names, arrays, strict=True)))
+
+
+def _result(run: _Run, model: Candidate, batch: int, measured: Mapping[str, Measurement]) -> BenchResult:
+    measurement = measured[model.name]
+    settings = BenchSettings(
+        backend=run.backend.name,
+        device=run.options.device,
+        precision=model.precision,
+        threads=run.options.threads,
+        batch=batch,
+        blocks=len(measurement.blocks_ms),
+        runs_per_block=len(measurement.blocks_ms[0]),
+        warmup_runs=measurement.warmup_runs,
+        discarded_runs=run.settings.discarded_runs,
+        gap_ms=run.settings.gap_s * 1e3,
+        budget_s=run.settings.budget_s,
+        seed=run.seed,
+    )
+    return BenchResult(
+        model=model.name,
+        digest=model.digest,
+        settings=settings,
+        samples_ms=measurement.blocks_ms,
+        environment=run.environment,
+        notes=(*measurement.notes, *_tail_note(measurement)),
+    )
+
+
+def _tail_note(measurement: Measurement) -> tuple[str, ...]:
+    calls = sum(len(block) for block in measurement.blocks_ms)
+    return () if calls >= 100 else (f"p99 rests on {calls} calls only",)
+
+
+def _load_note(machine: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a note where other work kept at least half of a core busy before the first call."""
+    load = float(machine.get("load_average_1min", "0"))
+    if load < 0.5:
+        return ()
+    return (f"other work ran on this machine: load average {load:.1f} before measuring",)

@@ -1,0 +1,88 @@
+"""What each operation does to channel ids: one small function per operation, found by name.
+
+A rule is registered under the operator's name without its overload (``aten.convolution``) and serves the
+in-place form too. Operators that PyTorch itself tags as pointwise share one rule. Nothing else is assumed:
+an operator that meets channels and has no rule stops the trace. Other packages add rules through the entry
+point group ``compress.operation rule``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from compressor.registry import Registry
+
+if TYPE_CHECKING:
+    from compressor.channels.tracer import Tracer
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One executed operation.
+
+    Attributes:
+        func: the operator overload.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        out: what it returned.
+    """
+
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    out: Any
+
+    @property
+    def name(self) -> str:
+        """Name without the overload, for instance ``aten.convolution``."""
+        name: str = self.func._schema.name
+        return name.replace("::", ".")
+
+    def arg(self, index: int, default: Any = None) -> Any:  # noqa: ANN401 (arguments are of any type)
+        """Return an argument by its position in the schema, wherever the caller put it."""
+        if index < len(self.args):
+            return self.args[index]
+        arguments = self.func._schema.arguments
+        return self.kwargs.get(arguments[index].name, default) if index < len(arguments) else default
+
+
+Rule = Callable[["Tracer", Call], None]
+
+
+class _Rules:
+    """The registered rules, and the one for everything that PyTorch tags as pointwise."""
+
+    def __init__(self) -> None:
+        self.registry: Registry[Rule] = Registry("operation rule", __name__)
+
+    def find(self, call: Call) -> Rule | None:
+        """Return the rule for an operation, or None."""
+        for name in (call.name, call.name.removesuffix("_")):
+            if name in self.registry:
+                return self.registry.get(name)
+        if torch.Tag.pointwise in call.func.tags:
+            return self.registry.get("pointwise")
+        return None
+
+
+RULES = _Rules()
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Register one function as the rule of several operations."""
+
+    def add(function: Rule) -> Rule:
+        for name in names:
+            RULES.registry.register(name)(function)
+        return function
+
+    return add
+
+
+def first_output(call: Call) -> Tensor:
+    """Return the result, or the first of several."""
+    out: Tensor = call.out[0] if isinstance(call.out, tuple | list) else call.out
+    return out

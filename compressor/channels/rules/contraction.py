@@ -1,0 +1,226 @@
+"""Convolutions and matrix products: ids of the contracted axis are united, the others flow on.
+
+For y = x W, the ids that arrive along the contracted axis of x are those of W's input axis; the ids of W's
+output axis flow on with y. In a grouped convolution every group must lose the same positions, because all
+groups share one width; a depthwise convolution passes its channels through.
+"""
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from compressor.channels.rules import Call, rule
+from compressor.channels.shadow import Factor, Shadow, on_axis, varying
+
+if TYPE_CHECKING:
+    from compressor.channels.tracer import Tracer
+
+
+@rule("aten.convolution")
+def convolution(tracer: "Tracer", call: Call) -> None:
+    """Follow an ordinary, grouped, depthwise or transposed convolution."""
+    x, weight, bias = call.args[:3]
+    transposed, groups = bool(call.args[6]), int(call.args[8])
+    _count(tracer, call, transposed=transposed)
+    if transposed:
+        ids = _transposed(tracer, x, weight, groups)
+    else:
+        ids = _ordinary(tracer, x, weight, groups)
+    if bias is not None:
+        tracer.unite(tracer.leaf(bias, 0) if tracer.is_leaf(bias) else _vector(tracer, bias, 0), ids)
+    tracer.put(call.out, [on_axis(ids, 1, call.out.ndim)])
+
+
+def _count(tracer: "Tracer", call: Call, *, transposed: bool) -> None:
+    x, weight, out = call.args[0], call.args[1], call.out
+    image = x if transposed else out
+    tracer.count_positions(weight, _axis_of_weight(tracer, weight, 0), image[0, 0].numel() * image.shape[0])
+
+
+def _ordinary(tracer: "Tracer", x: Tensor, weight: Tensor, groups: int) -> Tensor:
+    out_ids = _axis_of_weight(tracer, weight, 0)
+    width = weight.shape[1]
+    if groups > 1 and width == 1:
+        per_group = weight.shape[0] // groups
+        _depthwise(tracer, x, out_ids.reshape(groups, per_group))
+        return out_ids
+    in_ids = _axis_of_weight(tracer, weight, 1)
+    tracer.set_role(out_ids, "producer")
+    _read(tracer, x, 1, in_ids.repeat(groups), in_ids)
+    if groups > 1:
+        blocks = out_ids.reshape(groups, -1)
+        tracer.unite(blocks, blocks[:1])
+    return out_ids
+
+
+def _transposed(tracer: "Tracer", x: Tensor, weight: Tensor, groups: int) -> Tensor:
+    in_ids = _axis_of_weight(tracer, weight, 0)
+    if groups > 1 and weight.shape[0] == groups:
+        _depthwise(tracer, x, in_ids.reshape(groups, 1))
+        if weight.shape[1] > 1:
+            tracer.freeze(_axis_of_weight(tracer, weight, 1), "channel multiplier of a depthwise convolution")
+        return in_ids.repeat_interleave(weight.shape[1])
+    out_ids = _axis_of_weight(tracer, weight, 1)
+    tracer.set_role(out_ids, "producer")
+    _read(tracer, x, 1, in_ids, in_ids)
+    if groups > 1:
+        blocks = in_ids.reshape(groups, -1)
+        tracer.unite(blocks, blocks[:1])
+    return out_ids.repeat(groups)
+
+
+def _depthwise(tracer: "Tracer", x: Tensor, ids: Tensor) -> None:
+    """Unite channel g of the input with row g of ``ids``, (groups, outputs per group)."""
+    tracer.set_role(ids, "depthwise")
+    arriving = _arriving(tracer, x, 1)
+    for factor in arriving:
+        tracer.unite(factor.movedim(1, 0).reshape(ids.shape[0], -1)[:, :, None], ids[:, None, :])
+    if not arriving:
+        tracer.freeze(ids, "reads values that are not channels")
+
+
+def _read(tracer: "Tracer", x: Tensor, axis: int, expected: Tensor, in_ids: Tensor) -> None:
+    """Unite what arrives along ``axis`` of x with the ids expected there; ``in_ids`` belong to a weight."""
+    tracer.set_role(in_ids, "consumer")
+    arriving = _arriving(tracer, x, axis)
+    for factor in arriving:
+        tracer.unite(factor, on_axis(expected, axis, x.ndim))
+    if not arriving:
+        tracer.freeze(in_ids, "reads values that are not channels")
+
+
+def _arriving(tracer: "Tracer", x: Tensor, axis: int) -> list[Factor]:
+    shadow = tracer.shadow(x)
+    return shadow.along(axis) if shadow else []
+
+
+def _axis_of_weight(tracer: "Tracer", weight: Tensor, axis: int) -> Tensor:
+    """Return the ids along one axis of a convolution's weight, (size,)."""
+    if tracer.is_leaf(weight):
+        return tracer.leaf(weight, axis).reshape(-1)
+    return _vector(tracer, weight, axis)
+
+
+def _vector(tracer: "Tracer", weight: Tensor, axis: int) -> Tensor:
+    """Return the ids along one axis of a computed weight; whatever else varies in it must stay."""
+    shadow = tracer.shadow(weight)
+    found: Tensor | None = None
+    for factor in shadow.factors if shadow else ():
+        if varying(factor) == {axis} and found is None:
+            found = factor.reshape(-1)
+        elif axis in varying(factor) or min(varying(factor)) > 1:
+            tracer.freeze(factor, "position inside a kernel")
+    if found is None:
+        found = weight.new_zeros(weight.shape[axis]).long()
+    return found
+
+
+@rule("aten.mm", "aten.bmm", "aten.mv", "aten.dot")
+def matmul(tracer: "Tracer", call: Call) -> None:
+    """Follow a matrix product."""
+    _product(tracer, call.args[0], call.args[1], call.out)
+
+
+@rule("aten.addmm", "aten.baddbmm")
+def matmul_plus(tracer: "Tracer", call: Call) -> None:
+    """Follow a matrix product with an addend."""
+    addend, x, weight = call.args[:3]
+    _product(tracer, x, weight, call.out)
+    result, extra = tracer.shadow(call.out), tracer.shadow(addend)
+    for factor in extra.factors if extra else ():
+        placed = factor.reshape((1,) * (call.out.ndim - factor.ndim) + tuple(factor.shape))
+        for other in result.factors if result else ():
+            if varying(other) & varying(placed):
+                tracer.unite(other, placed)
+
+
+@rule("aten.linear")
+def linear(tracer: "Tracer", call: Call) -> None:
+    """Follow x W^T + b where it was not split into a transposition and a product."""
+    x, weight = call.args[0], call.args[1]
+    in_ids, out_ids = (_axis_of_weight(tracer, weight, axis) for axis in (1, 0))
+    tracer.set_role(out_ids, "producer")
+    _read(tracer, x, x.ndim - 1, in_ids, in_ids)
+    if (bias := call.arg(2)) is not None:
+        tracer.unite(_axis_of_weight(tracer, bias, 0), out_ids)
+    tracer.count_positions(weight, in_ids, x.numel() // x.shape[-1])
+    shadow = tracer.shadow(x)
+    rows = [f for f in shadow.across(x.ndim - 1) if varying(f)] if shadow else []
+    tracer.put(call.out, [*rows, on_axis(out_ids, x.ndim - 1, x.ndim)])
+
+
+def _product(tracer: "Tracer", x: Tensor, y: Tensor, out: Tensor) -> None:
+    """Follow x @ y, where either may hold weights; the last axis of x meets the last but one of y."""
+    left, right = tracer.shadow(x), tracer.shadow(y)
+    x_axis, y_axis = x.ndim - 1, max(y.ndim - 2, 0)
+    _contract(tracer, (left, x_axis), (right, y_axis))
+    rows = _survivors(tracer, left, x_axis)
+    columns = _survivors(tracer, right, y_axis)
+    for shadow, weight, kept in ((left, x, rows), (right, y, columns)):
+        if shadow and shadow.from_weights:
+            for factor in kept:
+                tracer.set_role(factor, "producer")
+            if shadow.factors:
+                share = x.shape[-1] * (y.shape[-1] if weight is y else x.shape[-2] if x.ndim > 1 else 1)
+                tracer.count_positions(weight, shadow.factors[0], out.numel() * x.shape[-1] // share)
+    tracer.put(out, _placed(rows, columns, out.ndim))
+
+
+def _contract(tracer: "Tracer", left: tuple[Shadow | None, int], right: tuple[Shadow | None, int]) -> None:
+    ours, theirs = (s.along(axis) if s else [] for s, axis in (left, right))
+    weights = [bool(s and s.from_weights) for s, _ in (left, right)]
+    if sum(weights) != 1:
+        for factor in (*ours, *theirs):
+            tracer.freeze(factor, "summed over in a product of two activations")
+        return
+    (read, axis), arriving = ((ours, left[1]), theirs) if weights[0] else ((theirs, right[1]), ours)
+    for factor in read:
+        tracer.set_role(factor, "consumer")
+        if varying(factor) != {axis} or len(arriving) != 1 or len(varying(arriving[0])) != 1:
+            tracer.freeze(factor, "reads values that are not channels")
+            for other in arriving:
+                tracer.freeze(other, "summed over together with positions")
+        else:
+            tracer.unite(factor.reshape(-1), arriving[0].reshape(-1))
+    if not read:
+        for factor in arriving:
+            tracer.freeze(factor, "summed over with constants")
+
+
+def _survivors(tracer: "Tracer", shadow: Shadow | None, contracted: int) -> list[Factor]:
+    """Return the factors along the axis that a product keeps; those along its batch must stay."""
+    kept = []
+    for factor in shadow.across(contracted) if shadow else ():
+        axes = varying(factor)
+        if len(axes) == 1 and min(axes) >= factor.ndim - 2:
+            kept.append(factor)
+        elif axes:
+            tracer.freeze(factor, "position in a batch of products")
+    return kept
+
+
+def _placed(rows: list[Factor], columns: list[Factor], ndim: int) -> list[Factor]:
+    placed = [on_axis(f.reshape(-1), max(ndim - 2, 0), ndim) for f in rows]
+    return placed + [on_axis(f.reshape(-1), ndim - 1, ndim) for f in columns]
+
+
+@rule("aten._scaled_dot_product_flash_attention_for_cpu", "aten._scaled_dot_product_flash_attention",
+      "aten._scaled_dot_product_efficient_attention", "aten._scaled_dot_product_attention_math",
+      "aten.scaled_dot_product_attention", "aten._scaled_dot_product_fused_attention_overrideable")  # fmt: skip
+def attention(tracer: "Tracer", call: Call) -> None:
+    """Attention keeps its heads whole."""
+    for value in call.args[:3]:
+        shadow = tracer.shadow(value)
+        for factor in shadow.factors if shadow else ():
+            tracer.freeze(factor, "attention heads stay whole")
+
+
+@rule("aten.embedding")
+def embedding(tracer: "Tracer", call: Call) -> None:
+    """Rows of the table are looked up and stay; its columns flow on."""
+    table = call.args[0]
+    shadow = tracer.shadow(table)
+    for factor in shadow.along(0) if shadow else []:
+        tracer.freeze(factor, "rows of a lookup table")
+    columns = shadow.along(1) if shadow else []
+    tracer.put(call.out, [on_axis(f.reshape(-1), call.out.ndim - 1, call.out.ndim) for f in columns])

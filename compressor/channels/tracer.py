@@ -1,0 +1,282 @@
+"""Run a model once under a dispatch mode and follow channel ids through every operation.
+
+The mode sees what really ran, below autograd: control flow, functional calls, arithmetic of frozen norms.
+What an operation does to ids is said by a rule (:mod:`compressor.channels.rules`); an operation that meets
+channels and has no rule is an error, never a guess.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
+
+from compressor.channels.graph import ChannelGraph, close
+from compressor.channels.ledger import Axis, Ledger, Role
+from compressor.channels.rules import RULES, Call
+from compressor.channels.shadow import Shadow, align, on_axis
+from compressor.errors import TraceError
+from compressor.modes import evaluation, unfused_attention
+
+
+@runtime_checkable
+class SelfTracing(Protocol):
+    """A module that describes its own effect on channels; operations inside it are not followed."""
+
+    def trace_channels(self, tracer: "Tracer", x: Tensor, out: Tensor) -> None:
+        """Call ``tracer.consume`` and ``tracer.produce`` for the sides that channels enter and leave."""
+
+    def keep_channels(self, side: str, keep: Sequence[int]) -> None:
+        """Remove the channels of one side that are not listed."""
+
+    def mask_channels(self, side: str, keep: Sequence[int]) -> None:
+        """Read zeros instead of the channels that are not listed."""
+
+
+class Tracer:
+    """The state of one trace, and what rules may do to it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.ledger = Ledger()
+        self._names: dict[int, str] = {}
+        self._paths = {id(module): path for path, module in model.named_modules()}
+        self._axes: dict[tuple[str, int], Axis] = {}
+        self._owner: dict[int, Axis] = {}
+        self._shadows: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self.stack: list[str] = []
+        self.opaque = 0
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            self._names.setdefault(id(tensor), name)
+
+    @property
+    def where(self) -> str:
+        """Path of the module that is running."""
+        return self.stack[-1] or "the model itself" if self.stack else "the model itself"
+
+    def tracked(self, value: object) -> bool:
+        """Say whether a value is a tensor that carries channels."""
+        return isinstance(value, Tensor) and (value in self._shadows or id(value) in self._names)
+
+    def shadow(self, tensor: Tensor) -> Shadow | None:
+        """Return a tensor's shadow; parameters and buffers get their ids on first use."""
+        known = self._shadows.get(tensor)
+        if known is not None:
+            return cast("Shadow", known)
+        if id(tensor) not in self._names:
+            return None
+        axes = [i for i, n in enumerate(tensor.shape) if n > 1]
+        shadow = Shadow(tuple(self.leaf(tensor, i) for i in axes), from_weights=True)
+        self._shadows[tensor] = shadow
+        return shadow
+
+    def leaf(self, tensor: Tensor, axis: int, role: Role = "other") -> Tensor:
+        """Return the ids of one axis of a parameter or buffer, as a factor, and note its role."""
+        entry = self._issue(self._names[id(tensor)], axis, tensor.shape[axis])
+        if role != "other":
+            entry.role = role
+        return on_axis(_ids(entry), axis, tensor.ndim)
+
+    def is_leaf(self, tensor: Tensor) -> bool:
+        """Say whether a tensor is a parameter or buffer itself, not computed from one."""
+        return id(tensor) in self._names
+
+    def put(self, tensor: Tensor, factors: Sequence[Tensor], *, from_weights: bool = False) -> None:
+        """Give a result its shadow; without factors it becomes untracked."""
+        carried = tuple(f for f in factors if f.numel() > 1)
+        if carried:
+            self._shadows[tensor] = Shadow(carried, from_weights)
+        else:
+            self._shadows.pop(tensor, None)
+
+    def unite(self, left: Tensor, right: Tensor) -> None:
+        """Record that ids live or die together, position by position."""
+        ndim = max(left.ndim, right.ndim)
+        self.ledger.unite(align(left, ndim), align(right, ndim), self.where)
+
+    def freeze(self, ids: Tensor, reason: str) -> None:
+        """Record that these ids must stay; the running module is added to the reason."""
+        self.ledger.freeze(ids, f"{reason} in {self.where}")
+
+    def mark_inexact(self, ids: Tensor, reason: str) -> None:
+        """Record that removing these ids changes what the remaining channels compute."""
+        self.ledger.mark_inexact(ids, f"{reason} in {self.where}")
+
+    def set_role(self, ids: Tensor, role: Role) -> None:
+        """Note the role of the parameter axis that issued these ids."""
+        first = int(ids.reshape(-1)[0])
+        if first in self._owner:
+            self._owner[first].role = role
+
+    def count_positions(self, weight: Tensor, ids: Tensor, count: int) -> None:
+        """Add to the number of times each element of a weight is multiplied, for one image."""
+        owner = self._owner.get(int(ids.reshape(-1)[0]))
+        name = self._names.get(id(weight), owner.tensor if owner else "")
+        if name:
+            self.ledger.positions[name] = self.ledger.positions.get(name, 0) + count
+
+    def consume(self, module: nn.Module, side: str, x: Tensor, axis: int) -> None:
+        """Let the channels that arrive along ``axis`` end in a self-tracing module."""
+        entry = self._issue(f"{self._paths[id(module)]}:{side}", 0, x.shape[axis], "consumer")
+        shadow = self.shadow(x)
+        arriving = shadow.along(axis) if shadow else []
+        ids = on_axis(_ids(entry), axis, x.ndim)
+        for factor in arriving:
+            self.unite(factor, ids)
+        if not arriving:
+            self.freeze(ids, "reads values that are not channels")
+
+    def produce(self, module: nn.Module, side: str, out: Tensor, axis: int) -> None:
+        """Let fresh channels begin along ``axis`` of a self-tracing module's output."""
+        entry = self._issue(f"{self._paths[id(module)]}:{side}", 0, out.shape[axis], "producer")
+        self.put(out, [on_axis(_ids(entry), axis, out.ndim)])
+
+    def _issue(self, tensor: str, axis: int, size: int, role: Role = "other") -> Axis:
+        key = (tensor, axis)
+        if key not in self._axes:
+            entry = self.ledger.issue(tensor, axis, size)
+            entry.role = role
+            self._axes[key] = self._owner[entry.start] = entry
+        return self._axes[key]
+
+
+class _Mode(TorchDispatchMode):
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self._tracer = tracer
+
+    def __torch_dispatch__(
+        self,
+        func: Any,  # noqa: ANN401 (torch calls it so)
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        out = func(*args, **(kwargs or {}))
+        tracer = self._tracer
+        if not tracer.opaque:
+            leaves = tree_leaves((args, kwargs))
+            if any(tracer.tracked(value) for value in leaves):
+                follow(tracer, Call(func, args, kwargs or {}, out))
+        return out
+
+
+def follow(tracer: Tracer, call: Call) -> None:
+    """Apply the rule of one operation.
+
+    Raises:
+        TraceError: there is none.
+    """
+    rule = RULES.find(call)
+    if rule is None:
+        raise TraceError(
+            f"cannot follow channels through {call.name} at {tracer.where}{_source_line()}",
+            "keep this part whole by wrapping it in a module with trace_channels(), or add a rule for "
+            "the operation in compressor/channels/rules/ (CONTRIBUTING.md shows one).",
+        )
+    rule(tracer, call)
+
+
+def trace(model: nn.Module, inputs: Sequence[Tensor]) -> ChannelGraph:
+    """Trace a model on example inputs of batch size one and return its channel graph.
+
+    The model is not changed. It runs in evaluation mode, without gradients.
+
+    Args:
+        model: any module that runs.
+        inputs: positional arguments of ``forward``, each (1, channels, ...).
+
+    Raises:
+        TraceError: an operation has no rule, or the model does not run on these inputs.
+    """
+    tracer = Tracer(model)
+    with ExitStack() as stack:
+        stack.enter_context(evaluation(model))
+        stack.enter_context(_watched(model, tracer))
+        stack.enter_context(unfused_attention())
+        stack.enter_context(torch.no_grad())
+        for number, value in enumerate(inputs):
+            _introduce(tracer, number, value)
+        outputs = _run(model, inputs, tracer)
+    for value in tree_leaves(outputs):
+        if isinstance(value, Tensor) and (shadow := tracer.shadow(value)):
+            for factor in shadow.factors:
+                tracer.ledger.freeze(factor, "output of the model")
+    return close(tracer.ledger, model)
+
+
+def _run(model: nn.Module, inputs: Sequence[Tensor], tracer: Tracer) -> object:
+    try:
+        with _Mode(tracer):
+            return model(*inputs)
+    except TraceError:
+        raise
+    except Exception as error:
+        raise TraceError(
+            f"{type(model).__name__} does not run on {[tuple(x.shape) for x in inputs]}: {error}",
+            "check the input shape (--input 3x224x224; several inputs are separated by commas).",
+        ) from error
+
+
+def _introduce(tracer: Tracer, number: int, value: Tensor) -> None:
+    if value.ndim < 2 or value.shape[1] < 2 or not value.is_floating_point():
+        return
+    entry = tracer.ledger.issue(f"input {number}:channels", 0, value.shape[1])
+    ids = on_axis(_ids(entry), 1, value.ndim)
+    tracer.ledger.freeze(ids, "input of the model")
+    tracer.put(value, [ids])
+
+
+def _ids(entry: Axis) -> Tensor:
+    return torch.arange(entry.start, entry.start + entry.size)
+
+
+@contextmanager
+def _watched(model: nn.Module, tracer: Tracer) -> Iterator[None]:
+    """Keep the stack of running modules, for messages and for self-tracing modules."""
+    handles = []
+    for path, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(_entering(tracer, path)))
+        handles.append(module.register_forward_hook(_leaving(tracer)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _entering(tracer: Tracer, path: str) -> Callable[..., None]:
+    def hook(module: nn.Module, args: tuple[object, ...]) -> None:
+        tracer.stack.append(path)
+        tracer.opaque += isinstance(module, SelfTracing)
+
+    return hook
+
+
+def _leaving(tracer: Tracer) -> Callable[..., object]:
+    def hook(module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> object:
+        if isinstance(module, SelfTracing):
+            tracer.opaque -= 1
+            out = out.view_as(out) if out is args[0] else out
+            module.trace_channels(tracer, args[0], out)
+        tracer.stack.pop()
+        return out
+
+    return hook
+
+
+def _source_line() -> str:
+    """Return `` (file.py:line)`` of the innermost frame outside torch and this package, or nothing."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith(("torch.", "compressor.channels")):
+            return f" ({frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno})"
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return ""

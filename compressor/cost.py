@@ -1,0 +1,161 @@
+"""What a model costs: parameters and multiply-adds.
+
+Two ways, which must agree. :class:`CostModel` computes both from the channel graph for any widths, in
+microseconds, so that allocation can search. :func:`measure` counts on a real model, with PyTorch's
+FlopCounterMode and with thop, module by module.
+"""
+
+import copy
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.utils.flop_counter import FlopCounterMode
+
+from compressor.channels.components import Ids
+from compressor.channels.graph import ChannelGraph
+from compressor.modes import evaluation, unfused_attention
+from compressor.errors import CompressError
+from compressor.types import Cost
+
+AGREEMENT = 0.02
+"""Largest relative difference between thop and FlopCounterMode on the layers that both count."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """Parameters and MACs as a function of the number of units kept in each group.
+
+    Every parameter's size is a product of axis widths, every width is a sum of kept units, and a layer's
+    MACs are its weight's size times the number of positions at which it is applied.
+
+    Attributes:
+        widths: positions per unit of each group on each axis, (axes, groups).
+        axes_of: axis rows of each tensor, padded with the last row, which is always 1; (tensors, 4).
+        scale: product of the sizes that no group changes; (tensors,).
+        positions: multiplications per element; (tensors,).
+        fixed_params: elements of parameters outside the trace.
+    """
+
+    widths: Ids
+    axes_of: Ids
+    scale: Ids
+    positions: Ids
+    fixed_params: int
+
+    def __call__(self, kept: Ids) -> Cost:
+        """Return the cost when group g keeps ``kept[g]`` units."""
+        width = np.append(self.widths @ kept, 1)
+        sizes = width[self.axes_of].prod(axis=1) * self.scale
+        return Cost(params=int(sizes.sum()) + self.fixed_params, macs=int(sizes @ self.positions))
+
+
+def cost_model(graph: ChannelGraph) -> CostModel:
+    """Return the cost model of a traced network."""
+    entries = [e for e in graph.axes if e.tensor in graph.shapes]
+    widths = np.zeros((len(entries), len(graph.groups)), dtype=np.int64)
+    sizes = kept_units(graph)
+    rows: dict[str, list[int]] = {name: [] for name in graph.shapes}
+    scale = {name: int(np.prod(shape)) for name, shape in graph.shapes.items()}
+    for row, entry in enumerate(entries):
+        widths[row] = np.bincount(entry.group, minlength=len(graph.groups)) // sizes
+        rows[entry.tensor].append(row)
+        scale[entry.tensor] //= entry.size
+    one = len(entries)
+    padded = [(r + [one] * 4)[:4] for r in rows.values()]
+    return CostModel(
+        widths=widths,
+        axes_of=np.array(padded, dtype=np.int64).reshape(-1, 4),
+        scale=np.array([scale[name] for name in graph.shapes], dtype=np.int64),
+        positions=np.array([graph.positions.get(name, 0) for name in graph.shapes], dtype=np.int64),
+        fixed_params=graph.fixed_params,
+    )
+
+
+def measure(model: nn.Module, inputs: Sequence[Tensor]) -> Cost:
+    """Count a real model, batch of one, with two independent counters.
+
+    ``macs`` is FlopCounterMode's figure over convolutions and matrix products that belong to layers;
+    ``thop_macs`` is thop's total, which adds norms, pooling and activations and misses functional calls.
+
+    Raises:
+        CompressError: the counters differ by more than 2 % on convolution and linear layers.
+    """
+    layers = _flops_by_layer(model, inputs)
+    thop_total, thop_layers = _thop(model, inputs)
+    shared = [name for name in thop_layers if name in layers]
+    ours, theirs = sum(layers[n] for n in shared), sum(thop_layers[n] for n in shared)
+    if abs(ours - theirs) > AGREEMENT * max(ours, 1):
+        worst = max(shared, key=lambda n: abs(layers[n] - thop_layers[n]))
+        raise CompressError(
+            f"MAC counters disagree: {ours} (torch) against {theirs:.0f} (thop), most at {worst}",
+            "report this model: one of the counters has the layer wrong, so neither figure can be printed.",
+        )
+    params = sum(p.numel() for p in model.parameters())
+    return Cost(params=params, macs=sum(layers.values()), thop_macs=round(thop_total))
+
+
+_COUNTED = ("convolution", "_convolution", "mm", "addmm", "linear")
+
+
+def _flops_by_layer(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, int]:
+    """Return MACs of each module's own convolutions and linear products (not attention)."""
+    counter = FlopCounterMode(display=False)
+    with evaluation(model), unfused_attention(), torch.no_grad(), counter:
+        model(*inputs)
+    root = type(model).__name__
+    totals = {
+        name.removeprefix(f"{root}."): sum(n // 2 for op, n in ops.items() if _is_counted(op))
+        for name, ops in counter.get_flop_counts().items()
+        if name not in ("Global", root)
+    }
+    grand = sum(n // 2 for op, n in counter.get_flop_counts()["Global"].items() if _is_counted(op))
+    return _own(totals, grand)
+
+
+def _is_counted(op: object) -> bool:
+    return str(op).rsplit(".", maxsplit=1)[-1] in _COUNTED
+
+
+def _own(totals: dict[str, int], grand: int) -> dict[str, int]:
+    """Turn sums over subtrees into each module's own share; ``""`` is the root's."""
+    own = {**totals, "": grand}
+    for name, total in totals.items():
+        parent = name.rpartition(".")[0]
+        while parent and parent not in totals:
+            parent = parent.rpartition(".")[0]
+        own[parent] -= total
+    return own
+
+
+def _thop(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[float, dict[str, float]]:
+    """Return thop's total and its figure for each convolution and linear layer.
+
+    thop leaves keys in the state dict of whatever it profiles, so that it gets a copy.
+    """
+    import thop
+
+    probe = copy.deepcopy(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        total, _, tree = thop.profile(probe, inputs=tuple(inputs), verbose=False, ret_layer_info=True)
+    flat: dict[str, float] = {}
+    _flatten(tree, "", flat)
+    kinds = dict(model.named_modules())
+    return total, {n: v for n, v in flat.items() if isinstance(kinds.get(n), _ConvNd | nn.Linear)}
+
+
+def _flatten(tree: dict[str, tuple[float, float, dict]], prefix: str, into: dict[str, float]) -> None:  # type: ignore[type-arg]
+    for name, (ops, _, children) in tree.items():
+        into[prefix + name] = ops
+        _flatten(children, f"{prefix}{name}.", into)
+
+
+def kept_units(graph: ChannelGraph) -> NDArray[np.int64]:
+    """Return the size of every group: what a dense model keeps."""
+    return np.array([g.size for g in graph.groups], dtype=np.int64)

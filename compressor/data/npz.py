@@ -1,0 +1,73 @@
+"""``npz:FILE``: a NumPy archive with x_train, y_train, x_test and y_test.
+
+Images are uint8 of shape (n, height, width, channels), labels integers of shape (n,). Archives that hold
+pickled objects are refused: reading those would run code.
+"""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.data import DATASETS
+from compressor.data.sources import ArrayPixels, Labelled, Source, require_argument
+from compressor.errors import UsageError
+from compressor.types import InputSpec
+
+_KEYS = ("x_train", "y_train", "x_test", "y_test")
+_LAYOUT = f"an archive of numpy.savez with {', '.join(_KEYS)}; x uint8 (n, height, width, channels), y (n,)"
+
+
+@DATASETS.register("npz")
+def npz(argument: str, inputs: InputSpec) -> Source:
+    """Return the archive's two splits; the number of classes is the largest label plus one.
+
+    Raises:
+        UsageError: the file is missing or damaged, lacks an array, or one has the wrong type or shape.
+    """
+    del inputs
+    path = Path(require_argument(argument, "npz:FILE"))
+    arrays = _arrays(path)
+    train = _split(arrays, "train", path)
+    test = _split(arrays, "test", path)
+    largest = max((int(labels.max()) for labels in (train.labels, test.labels) if labels.size), default=0)
+    return Source(name=path.stem, classes=max(1, largest + 1), train=train, test=test)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", f"npz:FILE needs {_LAYOUT}")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            missing = [key for key in _KEYS if key not in archive]
+            if missing:
+                raise UsageError(f"{path} lacks {', '.join(missing)}", f"npz:FILE needs {_LAYOUT}")
+            return {key: archive[key] for key in _KEYS}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        # a plain .npy file gives an array, which is no context manager (TypeError, AttributeError)
+        raise UsageError(f"{path} is not a readable archive of plain arrays: {error}", _LAYOUT) from error
+
+
+def _split(arrays: dict[str, NDArray[np.generic]], split: str, path: Path) -> Labelled:
+    images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise UsageError(
+            f"{path}: x_{split} is {images.dtype} of shape {images.shape}",
+            "store images as uint8 of shape (n, height, width, channels), 0..255",
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise UsageError(
+            f"{path}: y_{split} is {labels.dtype} of shape {labels.shape}, for {len(images)} images",
+            f"store labels as integers of shape ({len(images)},)",
+        )
+    return Labelled(pixels=ArrayPixels(images.astype(np.uint8)), labels=labels.astype(np.int64))

@@ -1,0 +1,114 @@
+"""Plans: what will be done to a model, as data. Making one touches no model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from compressor.channels.components import Ids
+from compressor.channels.graph import AxisMap, ChannelGraph
+from compressor.codec import Json, decode, digest
+from compressor.errors import ArtifactError, UsageError
+from compressor.steps import Step, step_from_json, step_to_json
+from compressor.steps.remove import AxisCut, RemoveChannels
+from compressor.types import GroupDecision
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunePlan:
+    """An ordered list of steps for one architecture.
+
+    Attributes:
+        arch: name of the architecture that the plan fits.
+        steps: applied first to last.
+        notes: what a reader should know (units that change meaning, modules left alone).
+    """
+
+    arch: str
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[GroupDecision, ...]:
+        """Decisions of all removing steps, in order."""
+        return tuple(g for s in self.steps if isinstance(s, RemoveChannels) for g in s.groups)
+
+    def digest(self) -> str:
+        """Return the sha256 of the plan."""
+        return digest(plan_to_json(self))
+
+
+def plan_to_json(plan: PrunePlan) -> Json:
+    """Return a plan as JSON."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "arch": plan.arch,
+        "notes": list(plan.notes),
+        "steps": [step_to_json(step) for step in plan.steps],
+    }
+
+
+def plan_from_json(data: Json, where: str = "plan") -> PrunePlan:
+    """Rebuild a plan.
+
+    Raises:
+        ArtifactError: another schema version, or fields that do not fit.
+    """
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{where}: schema version {version!r}, this program reads {SCHEMA_VERSION}",
+            "write it again with this version of compress.",
+        )
+    head = decode(_Head, {k: v for k, v in data.items() if k not in ("schema_version", "steps")}, where)
+    steps = tuple(step_from_json(s, f"{where}: step {i}") for i, s in enumerate(data.get("steps", [])))
+    return PrunePlan(arch=head.arch, steps=steps, notes=head.notes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    arch: str
+    notes: tuple[str, ...]
+
+
+def removal(
+    graph: ChannelGraph, keep: Mapping[int, Ids], decisions: tuple[GroupDecision, ...]
+) -> RemoveChannels:
+    """Return the step that leaves the listed units of some groups and all units of the others.
+
+    Args:
+        graph: the traced model.
+        keep: group index -> surviving unit indices.
+        decisions: one per group of the graph, for the record.
+
+    Raises:
+        UsageError: a group would be left empty.
+    """
+    sizes = np.array([g.size for g in graph.groups])
+    offset = np.cumsum(sizes) - sizes
+    alive = np.ones(int(sizes.sum()), dtype=bool)
+    for index, units in keep.items():
+        if len(units) == 0:
+            raise UsageError(f"{graph.groups[index].name} would lose all channels", "lower its rate.")
+        alive[offset[index] : offset[index] + sizes[index]] = False
+        alive[offset[index] + np.asarray(units)] = True
+    keeps: dict[tuple[int, ...], int] = {}
+    cuts = []
+    for entry in graph.axes:
+        living = alive[offset[entry.group] + entry.unit]
+        if not living.all() and not entry.tensor.startswith("input "):
+            cuts.append(_cut(entry, living, keeps))
+    return RemoveChannels(groups=decisions, keeps=tuple(keeps), cuts=tuple(cuts))
+
+
+def _cut(entry: AxisMap, living: np.ndarray, keeps: dict[tuple[int, ...], int]) -> AxisCut:
+    positions = tuple(np.flatnonzero(living).tolist())
+    return AxisCut(
+        tensor=entry.tensor,
+        axis=entry.axis,
+        size=entry.size,
+        keep=keeps.setdefault(positions, len(keeps)),
+        reads=entry.role == "consumer",
+    )

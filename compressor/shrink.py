@@ -1,0 +1,102 @@
+"""Carry a plan out, and prove that the result computes what it should.
+
+``shrink`` makes the small model; ``mask`` makes its oracle, the dense model in which nothing reads what will
+be removed. Both must give the same outputs; a rule that the tracer lacks or has wrong shows up here.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from compressor.errors import OracleError
+from compressor.plan import PrunePlan
+from compressor.types import OracleReport
+
+ORACLE_LIMIT = 1e-4
+"""Largest relative difference that float32 summation order explains in the deepest networks."""
+
+
+def shrink(model: nn.Module, plan: PrunePlan) -> nn.Module:
+    """Return a physically smaller copy of ``model``; the argument is not changed."""
+    for step in plan.steps:
+        model = step.shrink(model)
+    return model
+
+
+def mask(model: nn.Module, plan: PrunePlan) -> nn.Module:
+    """Return a copy of ``model`` in its original shapes that computes what ``shrink`` gives.
+
+    Only the last step is masked where several follow each other: the ones before are carried out.
+    """
+    for step in plan.steps[:-1]:
+        model = step.shrink(model)
+    return plan.steps[-1].mask(model) if plan.steps else copy.deepcopy(model)
+
+
+def check(model: nn.Module, plan: PrunePlan, inputs: Sequence[Tensor]) -> OracleReport:
+    """Compare the shrunk model with the masked one on ``inputs``, norm statistics perturbed first.
+
+    Fresh statistics (mean 0, variance 1) would hide a norm whose channels were cut at the wrong place.
+
+    Raises:
+        OracleError: they differ by more than :data:`ORACLE_LIMIT`, or the small model does not run.
+    """
+    probe = perturb_norms(copy.deepcopy(model)).eval()
+    try:
+        small = outputs_of(shrink(probe, plan), inputs)
+    except RuntimeError as error:
+        raise OracleError(f"the shrunk {plan.arch} does not run: {error}", _HINT) from error
+    difference = relative_difference(outputs_of(mask(probe, plan), inputs), small)
+    if not difference <= ORACLE_LIMIT:
+        raise OracleError(
+            f"the shrunk {plan.arch} differs from the masked one by {difference:.2e} (limit {ORACLE_LIMIT})",
+            _HINT,
+        )
+    return OracleReport(max_relative_difference=difference, limit=ORACLE_LIMIT)
+
+
+_HINT = "the forward pass may use fixed channel numbers; keep that part whole with --keep PATTERN."
+
+
+def perturb_norms(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Shift and scale all running statistics and norm weights in place, within the model's own scale."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        mean, var = getattr(module, "running_mean", None), getattr(module, "running_var", None)
+        if isinstance(mean, Tensor) and isinstance(var, Tensor):
+            noise = torch.randn(mean.shape, generator=generator).to(mean)
+            mean += 0.2 * noise * var.sqrt()
+            var *= (0.5 + torch.rand(var.shape, generator=generator)).to(var)
+            _perturb_affine(module, generator)
+    return model
+
+
+@torch.no_grad()
+def _perturb_affine(module: nn.Module, generator: torch.Generator) -> None:
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    if isinstance(weight, Tensor) and isinstance(bias, Tensor):
+        weight *= (0.5 + torch.rand(weight.shape, generator=generator)).to(weight)
+        bias += 0.2 * torch.randn(bias.shape, generator=generator).to(bias)
+
+
+def outputs_of(model: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Run a model in evaluation mode and return its output tensors, flattened out of any container."""
+    model.eval()
+    with torch.no_grad():
+        return [o for o in tree_leaves(model(*inputs)) if isinstance(o, Tensor)]
+
+
+def relative_difference(expected: Sequence[Tensor], got: Sequence[Tensor]) -> float:
+    """Return max |expected - got| / max |expected| over all outputs; infinite if shapes or counts differ."""
+    worst = 0.0
+    if len(expected) != len(got):
+        return float("inf")
+    for a, b in zip(expected, got, strict=True):
+        if a.shape != b.shape or not bool(torch.isfinite(b).all()):
+            return float("inf")
+        scale = float(a.abs().max().clamp(min=torch.finfo(torch.float32).tiny))
+        worst = max(worst, float((a - b).abs().max()) / scale)
+    return worst

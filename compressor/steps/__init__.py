@@ -1,0 +1,49 @@
+"""What a plan consists of: steps that change a model, one file per kind.
+
+A step is a frozen dataclass of plain data. It can be applied for real (``shrink``) and in simulation, with
+every shape unchanged (``mask``): the second is the oracle of the first.
+"""
+
+from typing import ClassVar, Protocol, cast, runtime_checkable
+
+from torch import nn
+
+from compressor.codec import Json, decode, encode
+from compressor.errors import ArtifactError, UsageError
+from compressor.registry import Registry
+
+
+@runtime_checkable
+class Step(Protocol):
+    """One change of a model; instances are frozen dataclasses of JSON-able data."""
+
+    kind: ClassVar[str]
+
+    def shrink(self, model: nn.Module) -> nn.Module:
+        """Return a changed copy; the argument stays as it is."""
+
+    def mask(self, model: nn.Module) -> nn.Module:
+        """Return a copy of the same shapes that computes what ``shrink`` will compute."""
+
+
+STEPS: Registry[type[Step]] = Registry("plan step", "compressor.steps")
+
+
+def step_to_json(step: Step) -> Json:
+    """Return a step with its kind first."""
+    return {"kind": step.kind, **encode(step)}
+
+
+def step_from_json(data: Json, where: str) -> Step:
+    """Rebuild a step.
+
+    Raises:
+        ArtifactError: the kind is unknown or its fields do not fit.
+    """
+    fields = dict(data)
+    kind = str(fields.pop("kind", ""))
+    try:
+        found = STEPS.get(kind)
+    except UsageError as error:
+        raise ArtifactError(f"{where}: {error.message}", "it needs a newer compress or a plug-in.") from error
+    return cast("Step", decode(found, fields, where))

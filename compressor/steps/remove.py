@@ -1,0 +1,118 @@
+"""Remove channels: cut every axis that carries a removed unit.
+
+Shrinking selects the surviving positions of each axis. Masking leaves all shapes alone and zeroes what the
+consumers of removed channels would read: for y = sum_c W[:, c] x[c], dropping c and setting W[:, c] = 0 are
+the same, whatever x[c] is.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from compressor.channels.graph import SELF_EDITING
+from compressor.channels.tracer import SelfTracing
+from compressor.errors import ArtifactError
+from compressor.steps import STEPS
+from compressor.steps.attributes import refresh
+from compressor.types import GroupDecision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisCut:
+    """One axis that loses positions.
+
+    Attributes:
+        tensor: parameter or buffer, or ``module:side``.
+        axis: axis number.
+        size: positions before.
+        keep: index into the step's ``keeps``.
+        reads: True where a consumer reads the channels along this axis.
+    """
+
+    tensor: str
+    axis: int
+    size: int
+    keep: int
+    reads: bool
+
+
+@STEPS.register("remove_channels")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveChannels:
+    """Cut axes down to the positions that survive.
+
+    Attributes:
+        groups: what was decided for each group, for people and reports.
+        keeps: lists of surviving positions; most axes share one with others.
+        cuts: which axis keeps which list.
+    """
+
+    kind: ClassVar[str] = "remove_channels"
+    groups: tuple[GroupDecision, ...]
+    keeps: tuple[tuple[int, ...], ...]
+    cuts: tuple[AxisCut, ...]
+
+    def shrink(self, model: nn.Module) -> nn.Module:
+        """Return a physically smaller copy; every tensor is copied once, already cut."""
+        tensors = _named_tensors(model)
+        cut: dict[str, Tensor] = {}
+        for entry, keep in self._tensor_cuts():
+            source = cut.get(entry.tensor, _checked(tensors, entry, entry.tensor in cut))
+            cut[entry.tensor] = source.index_select(entry.axis, torch.tensor(keep, device=source.device))
+        memo: dict[int, object] = {id(tensors[name]): _like(tensors[name], new) for name, new in cut.items()}
+        smaller = copy.deepcopy(model, memo)
+        for path in dict.fromkeys(name.rpartition(".")[0] for name in cut):
+            refresh(smaller.get_submodule(path))
+        for module, side, keep in self._sides(smaller):
+            module.keep_channels(side, keep)
+        return smaller
+
+    def mask(self, model: nn.Module) -> nn.Module:
+        """Return a copy of the same shapes in which nothing reads the removed channels."""
+        masked = copy.deepcopy(model)
+        tensors = _named_tensors(masked)
+        for entry, keep in self._tensor_cuts():
+            if entry.reads:
+                dead = torch.ones(entry.size, dtype=torch.bool)
+                dead[torch.tensor(keep)] = False
+                target = _checked(tensors, entry, False).data
+                target.index_fill_(entry.axis, dead.nonzero().reshape(-1).to(target.device), 0.0)
+        for module, side, keep in self._sides(masked):
+            module.mask_channels(side, keep)
+        return masked
+
+    def _tensor_cuts(self) -> Iterator[tuple[AxisCut, tuple[int, ...]]]:
+        for entry in self.cuts:
+            if SELF_EDITING not in entry.tensor:
+                yield entry, self.keeps[entry.keep]
+
+    def _sides(self, model: nn.Module) -> Iterator[tuple[SelfTracing, str, tuple[int, ...]]]:
+        for entry in self.cuts:
+            if SELF_EDITING in entry.tensor:
+                path, side = entry.tensor.split(SELF_EDITING)
+                yield cast("SelfTracing", model.get_submodule(path)), side, self.keeps[entry.keep]
+
+
+def _named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def _checked(tensors: dict[str, Tensor], entry: AxisCut, cut_already: bool) -> Tensor:
+    """Return the tensor to cut, which must have the size that the plan was made for."""
+    tensor = tensors.get(entry.tensor)
+    if tensor is None or (not cut_already and tensor.shape[entry.axis] != entry.size):
+        found = "is missing" if tensor is None else f"has shape {tuple(tensor.shape)}"
+        raise ArtifactError(
+            f"the plan does not fit the model: {entry.tensor} {found}, "
+            f"the plan expects {entry.size} positions on axis {entry.axis}",
+            "apply a plan to the architecture it was made for.",
+        )
+    return tensor
+
+
+def _like(old: Tensor, new: Tensor) -> Tensor:
+    return nn.Parameter(new.detach().clone(), old.requires_grad) if isinstance(old, nn.Parameter) else new

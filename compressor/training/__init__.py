@@ -1,0 +1,26 @@
+"""Fine-tuning and scoring classifiers: one loop, driven by a frozen ``Recipe``.
+
+The same loop runs alone or data-parallel under ``torchrun``, is resumed after any interruption, and ends with
+the weights of the best epoch.
+"""
+
+from compressor.training.distributed import init_from_env
+from compressor.training.ema import AveragedWeights
+from compressor.training.loop import fine_tune
+from compressor.training.recipe import recipe_from_table, recipe_from_toml, recipe_to_toml
+from compressor.training.records import EpochRecord, TrainResult
+from compressor.training.schedule import lr_at
+from compressor.training.scoring import evaluate
+
+__all__ = [
+    "AveragedWeights",
+    "EpochRecord",
+    "TrainResult",
+    "evaluate",
+    "fine_tune",
+    "init_from_env",
+    "lr_at",
+    "recipe_from_table",
+    "recipe_from_toml",
+    "recipe_to_toml",
+]

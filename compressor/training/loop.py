@@ -1,0 +1,119 @@
+"""Fine-tuning: epochs of training, the best one kept, a checkpoint after each."""
+
+import dataclasses
+import logging
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from compressor.data import DataSplits
+from compressor.errors import UsageError
+from compressor.training import distributed
+from compressor.training.checkpoint import Identity, RunFolder
+from compressor.training.progress import progress_bar
+from compressor.training.records import EpochRecord, TrainResult, best_epoch, finished
+from compressor.training.scoring import evaluation_mode
+from compressor.training.trainer import Trainer
+from compressor.types import Recipe
+
+_LOG = logging.getLogger(__name__)
+
+
+def fine_tune(
+    model: nn.Module,
+    data: DataSplits,
+    recipe: Recipe,
+    *,
+    run_dir: Path | None = None,
+    teacher: nn.Module | None = None,
+    device: torch.device | None = None,
+    resume: bool = False,
+) -> TrainResult:
+    """Train ``model`` in place and leave it, in evaluation mode, with the weights of the best epoch.
+
+    The best epoch is the one with the highest validation top-1; the averaged weights are the ones that count
+    where ``recipe.ema`` is positive. On one machine and with one number of threads, a CPU run that was
+    interrupted and resumed ends with the same bits as one that was not. Inside ``init_from_env`` the run is
+    data-parallel, and may be resumed with another number of workers.
+
+    Args:
+        model: classifier returning logits of shape (n, classes).
+        data: what to learn from, and the split that chooses the epoch. ``data.test`` is not touched.
+        recipe: everything else that matters.
+        run_dir: where ``checkpoint.pt`` and ``log.jsonl`` go; None keeps nothing.
+        teacher: model to distil from if ``recipe.distill`` is positive; it is not changed.
+        device: where to compute; None means the CPU.
+        resume: continue from ``run_dir``'s checkpoint if there is one; False starts afresh and replaces it.
+
+    Raises:
+        UsageError: recipe, teacher and workers do not fit together, or the checkpoint is of another run.
+        ArtifactError: the checkpoint is damaged.
+        CompressError: the loss became infinite or not a number.
+    """
+    _check(data, recipe, teacher)
+    if recipe.epochs == 0:
+        return TrainResult(best_epoch=0, history=())
+    device = device or torch.device("cpu")
+    folder = RunFolder(
+        path=run_dir, identity=Identity.of(model, recipe, f"{data.name}, {len(data.train)} images")
+    )
+    with evaluation_mode(teacher) if teacher else nullcontext():
+        trainer = Trainer(model, data, recipe, teacher, device)
+        history, best = _run(trainer, recipe, folder, resume=resume)
+    trainer.close()
+    model.load_state_dict(best)
+    return TrainResult(best_epoch=best_epoch(history), history=tuple(history))
+
+
+def _run(
+    trainer: Trainer, recipe: Recipe, folder: RunFolder, *, resume: bool
+) -> tuple[list[EpochRecord], dict[str, Tensor]]:
+    """Return all epochs' records and the weights of the best one."""
+    history, best = _resumed(trainer, folder) if resume else ([], {})
+    folder.start_log(history)
+    with progress_bar(recipe.epochs, trainer.steps) as report:
+        while not finished(history, recipe):
+            record = trainer.run_epoch(len(history) + 1, report)
+            history.append(record)
+            if best_epoch(history) == record.epoch:
+                best = _snapshot(trainer.candidate)
+            records = [dataclasses.asdict(past) for past in history]
+            folder.save({"trainer": trainer.state(), "best": best, "history": records})
+            folder.log(record)
+            _LOG.info(
+                "epoch %d/%d: loss %.4f, validation top-1 %.2f %%, %.0f images/s",
+                *(record.epoch, recipe.epochs, record.train_loss, record.val_top1, record.images_per_s),
+            )
+    return history, best
+
+
+def _resumed(trainer: Trainer, folder: RunFolder) -> tuple[list[EpochRecord], dict[str, Tensor]]:
+    state = folder.load()
+    if state is None:
+        _LOG.info("nothing to resume in %s: starting with epoch 1", folder.path)
+        return [], {}
+    trainer.restore(state["trainer"])
+    history = [EpochRecord(**record) for record in state["history"]]
+    _LOG.info("resuming after epoch %d", len(history))
+    return history, state["best"]
+
+
+def _check(data: DataSplits, recipe: Recipe, teacher: nn.Module | None) -> None:
+    if (teacher is None) != (recipe.distill == 0):
+        given = "no teacher" if teacher is None else "a teacher"
+        raise UsageError(
+            f"there is {given}, but the recipe's distill is {recipe.distill:g}",
+            "distill above 0 and a teacher go together",
+        )
+    batch, world = min(recipe.batch_size, len(data.train)), distributed.world()
+    if batch < world:
+        raise UsageError(
+            f"a batch of {batch} images cannot be shared by {world} workers",
+            "raise batch_size or start fewer workers",
+        )
+
+
+def _snapshot(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}

@@ -1,0 +1,63 @@
+"""Recipes as TOML files: one ``key = value`` per field of ``Recipe``, all of them optional."""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from compressor.errors import UsageError
+from compressor.registry import unknown_name
+from compressor.types import Recipe
+
+
+def recipe_from_toml(path: Path) -> Recipe:
+    """Return the recipe in the file ``path``.
+
+    Raises:
+        UsageError: the file is missing or no TOML, a key is unknown (close ones are suggested), or a value
+            has the wrong type or is out of range.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(
+            f"cannot read recipe {path}: {error}", "give a TOML file of recipe fields"
+        ) from error
+    return recipe_from_table(table, where=str(path))
+
+
+def recipe_from_table(table: Mapping[str, object], *, where: str) -> Recipe:
+    """Return the recipe in a parsed TOML table; ``where`` names its origin in errors.
+
+    Raises:
+        UsageError: as for ``recipe_from_toml``.
+    """
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for key in table:
+        if key not in known:
+            error = unknown_name("recipe field", key, known)
+            raise UsageError(f"{where}: {error.message}", error.hint)
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    try:
+        return TypeAdapter(Recipe).validate_python(values, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"{where}: {field} is {first['input']!r}", f"{first['msg'][0].lower()}{first['msg'][1:]}"
+        ) from error
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.message}", error.hint) from error
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """Return every field of ``recipe`` as TOML, in the order of the class."""
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in dataclasses.asdict(recipe).items())
+
+
+def _toml(value: bool | int | float | str | tuple[int, ...]) -> str:
+    # booleans, numbers, strings and arrays of numbers are written alike in JSON and TOML
+    return json.dumps(value)

@@ -1,0 +1,67 @@
+"""Accuracy of a classifier over a split; under ``torchrun`` every worker scores its share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from compressor.data import ImageSet
+from compressor.errors import UsageError
+from compressor.training import distributed
+from compressor.training.losses import logits_of
+from compressor.types import Accuracy
+
+
+def evaluate(
+    model: nn.Module, images: ImageSet, *, batch_size: int = 128, device: torch.device | None = None
+) -> Accuracy:
+    """Return the accuracy of ``model``, which moves to ``device`` and keeps its training mode.
+
+    Args:
+        model: returns logits of shape (n, classes).
+        images: what to score.
+        batch_size: images per forward pass and worker.
+        device: where to compute; None means the CPU.
+
+    Raises:
+        UsageError: the model's output is not one tensor of logits, or a label is beyond its classes.
+    """
+    device = device or torch.device("cpu")
+    model.to(device)
+    totals = torch.zeros(4, dtype=torch.float64, device=device)
+    shards = images.batches(batch_size, device=device, rank=distributed.rank(), world=distributed.world())
+    with evaluation_mode(model), torch.inference_mode():
+        for batch, labels in shards:
+            totals += _score(logits_of(model, batch), labels)
+    top1, top5, loss, count = distributed.all_reduce_sum(totals).tolist()
+    return Accuracy(top1=100 * top1 / count, top5=100 * top5 / count, images=int(count), loss=loss / count)
+
+
+def _score(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return (right at first guess, right within five, summed cross-entropy, images) as float64."""
+    classes = logits.shape[1]
+    if int(labels.max()) >= classes:
+        raise UsageError(
+            f"an image has label {int(labels.max())}, but the model has {classes} classes",
+            "open the data with the model's number of classes to find it",
+        )
+    guesses = logits.topk(min(5, classes), dim=1).indices
+    hits = guesses == labels[:, None]
+    loss = F.cross_entropy(logits, labels, reduction="sum")
+    return torch.stack([hits[:, 0].sum(), hits.sum(), loss, torch.tensor(len(labels))]).to(
+        logits.device, torch.float64
+    )
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put every module in evaluation mode, and each one back afterwards (some may have been frozen)."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,268 @@
+"""The values that flow through the program: frozen, JSON-able, with no behaviour beyond reading them.
+
+Conventions. One MAC is one fused multiply-add. ``macs`` without a qualifier counts convolutions and linear
+layers only, for a batch of one. A *unit* is the smallest set of channels that lives or dies together; a
+*group* is a set of interchangeable units; *keep* lists what survives; a *rate* is the share that is removed.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from compressor.errors import UsageError
+
+Scope = Literal["global", "uniform"]
+Target = Literal["rates", "rate", "macs", "params"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """What a model takes: one shape per input, without the batch axis, and how images are normalised.
+
+    Attributes:
+        shapes: one shape per positional input of ``forward``, channels first.
+        mean: per-channel mean of the training images in 0..1, subtracted from the first input.
+        std: per-channel standard deviation, in 0..1.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    @property
+    def image(self) -> tuple[int, ...]:
+        """Shape of the first input, (channels, height, width) for an image model."""
+        return self.shapes[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Size and work of a model for one image.
+
+    Attributes:
+        params: number of parameter elements (buffers are not parameters).
+        macs: multiply-adds of convolutions and linear layers, batch of one.
+        thop_macs: thop's figure, which also counts norms and pooling; None where it was not measured.
+    """
+
+    params: int
+    macs: int
+    thop_macs: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelGroup:
+    """Interchangeable units: removing unit u removes one position (or a fixed few) of every member axis.
+
+    Attributes:
+        name: module path of the first producer in execution order.
+        size: number of units.
+        producers: parameters whose output axis carries the units, in execution order.
+        consumers: parameters whose input axis reads the units.
+        members: every ``tensor:axis`` that shrinks with the group.
+        frozen: why no unit may be removed, or None.
+        inexact: why removing units changes what survives (for instance a norm over channels), or None.
+    """
+
+    name: str
+    size: int
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    members: tuple[str, ...]
+    frozen: str | None = None
+    inexact: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSpec:
+    """What the user asked for, before it is resolved against a channel graph.
+
+    Attributes:
+        target: which of the fields below is meant: ``rates`` (a published string), ``rate`` (share removed
+            from every free group), ``macs`` or ``params`` (share of the dense model that remains).
+        rates: the published string, for instance ``"[0.]+[0.18]*29"``.
+        layout: name of the architecture's rate layout, None for its first.
+        fraction: the number for ``rate``, ``macs`` and ``params``.
+        scope: ``uniform`` removes the same share everywhere, ``global`` ranks all units together.
+        round_to: widths become multiples of this.
+        protect: glob patterns of modules whose groups stay whole.
+        max_rate: no group loses more than this share under ``macs`` and ``params``.
+        allow_inexact: also prune groups whose removal changes what survives.
+    """
+
+    target: Target
+    rates: str = ""
+    layout: str | None = None
+    fraction: float = 0.0
+    scope: Scope = "uniform"
+    round_to: int = 1
+    protect: tuple[str, ...] = ()
+    max_rate: float = 0.9
+    allow_inexact: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupDecision:
+    """What the plan does to one group: requested and achieved side by side.
+
+    Attributes:
+        name: the group's name.
+        size: units before.
+        requested: units that the rate alone would keep.
+        kept: units that are kept after rounding and protection.
+        reason: why ``kept`` differs from ``requested`` or why the group is whole; "" where there is nothing to say.
+    """
+
+    name: str
+    size: int
+    requested: int
+    kept: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OracleReport:
+    """Result of comparing the shrunk model with the masked one.
+
+    Attributes:
+        max_relative_difference: largest absolute output difference over the largest output, or None if refused.
+        limit: what was allowed.
+        refused: why the two are not comparable, in words, or None.
+    """
+
+    max_relative_difference: float | None
+    limit: float
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that a training run depends on, apart from the model and the data.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: images per optimiser step over all workers and accumulation steps.
+        accumulate: micro-batches per optimiser step.
+        lr: peak learning rate.
+        schedule: ``cosine`` (to zero) or ``step`` (times ``gamma`` at each milestone).
+        milestones: epochs of the step schedule.
+        gamma: factor of the step schedule.
+        warmup_epochs: linear warm-up from zero, may be fractional.
+        momentum: SGD momentum; Nesterov's form where ``nesterov``.
+        weight_decay: L2 penalty on every parameter.
+        label_smoothing: mass spread over the other classes.
+        ema: decay of the averaged weights per step; 0 switches it off.
+        distill: weight of the distillation loss against the labels' (0..1); needs a teacher.
+        temperature: softening of both distributions in the distillation loss.
+        augment: random shift by 4 pixels and horizontal flip.
+        flip: whether ``augment`` may flip (digits must not be).
+        amp: mixed precision where the device has it.
+        patience: epochs without a better validation accuracy before stopping; 0 never stops.
+        seed: of everything random.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    accumulate: int = 1
+    lr: float = 0.01
+    schedule: Literal["cosine", "step"] = "cosine"
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    warmup_epochs: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    distill: float = 0.0
+    temperature: float = 4.0
+    augment: bool = True
+    flip: bool = True
+    amp: bool = False
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate", "lr", "temperature", "gamma"):
+            value = getattr(self, name)
+            if not value > 0 or not math.isfinite(value):
+                raise UsageError(f"recipe: {name} is {value}", f"give {name} a positive number")
+        for name in ("epochs", "warmup_epochs", "weight_decay", "patience", "seed"):
+            value = getattr(self, name)
+            if not value >= 0 or not math.isfinite(value):
+                raise UsageError(f"recipe: {name} is {value}", f"give {name} a number from 0 up")
+        for name in ("momentum", "label_smoothing", "ema", "distill"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise UsageError(f"recipe: {name} is {value}", f"give {name} a number from 0 to 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """Classification accuracy in percent over a number of images.
+
+    Attributes:
+        top1: share of images whose best class is right, 0..100.
+        top5: share whose right class is among the best five, 0..100.
+        images: how many were scored.
+        loss: mean cross-entropy.
+    """
+
+    top1: float
+    top5: float
+    images: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchSettings:
+    """How a benchmark ran: everything that would have to be repeated.
+
+    Attributes:
+        backend: runtime.
+        device: ``cpu`` or ``cuda``.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        threads: intra-op threads of the runtime; None where the runtime chooses.
+        batch: images per call.
+        blocks: how many interleaved blocks each model ran.
+        runs_per_block: timed calls per block.
+        warmup_runs: calls before the first timed one, until times were steady.
+        discarded_runs: untimed calls at the start of every block.
+        gap_ms: idle time before every block, so that threads of the model before it stop spinning.
+        budget_s: timed seconds that were asked for, per model and batch.
+        seed: of the random input.
+    """
+
+    backend: str
+    device: str
+    precision: str
+    threads: int | None
+    batch: int
+    blocks: int
+    runs_per_block: int
+    warmup_runs: int
+    discarded_runs: int
+    gap_ms: float
+    budget_s: float
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchResult:
+    """Raw samples of one model under one setting.
+
+    Attributes:
+        model: what was measured, as the user named it.
+        digest: sha256 of the file that ran.
+        settings: how it ran.
+        samples_ms: one list per block, in the order measured; milliseconds per call of a whole batch.
+        environment: machine, driver, clocks and versions, by name.
+        notes: whatever makes the result less trustworthy, in words.
+    """
+
+    model: str
+    digest: str
+    settings: BenchSettings
+    samples_ms: tuple[tuple[float, ...], ...]
+    environment: dict[str, str]
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Detectors: reserved for torchvision R-CNN support."""

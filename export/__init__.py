@@ -1,0 +1,1 @@
+"""From a model to files that servers run: ONNX, parity with PyTorch, runtimes."""

@@ -1,0 +1,131 @@
+"""Runtimes, one file each: a registry of backends that open a file and run it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from compressor.errors import BackendMissingError, UsageError
+from compressor.registry import Registry
+
+Array = npt.NDArray[np.generic]
+Feed = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """Where a model runs.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: intra-op threads on the CPU; None leaves the choice to the runtime.
+
+    Raises:
+        UsageError: an unknown device, or fewer than one thread.
+    """
+
+    device: str = "cpu"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise UsageError(f"unknown device {self.device!r}", "use cpu, cuda, or cuda:0, cuda:1 ...")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"{self.threads} threads are too few", "give a number from 1, or leave it out")
+
+    @property
+    def cuda_index(self) -> int:
+        """Number of the CUDA device, 0 where none was given."""
+        return int(self.device.partition(":")[2] or 0)
+
+
+class Session(Protocol):
+    """An open model. Use it in a ``with`` block: leaving it frees threads and memory."""
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names to feed, in the order of the model's positional inputs."""
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names that `run` returns, in the model's order."""
+
+    @property
+    def device(self) -> str:
+        """Where it really runs."""
+
+    def run(self, feed: Feed) -> dict[str, Array]:
+        """Compute the outputs, and return when they lie in host memory.
+
+        On an accelerator that includes both copies, so the time of a call is what a client would wait.
+
+        Args:
+            feed: an array (batch, ...) for every input name.
+
+        Raises:
+            UsageError: names or shapes that the model does not take.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Backend(Protocol):
+    """A runtime that may or may not be usable on this machine."""
+
+    @property
+    def name(self) -> str:
+        """Name in the registry and in reports."""
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files that it opens, ``""`` for an artifact folder."""
+
+    def missing(self, device: str) -> str | None:
+        """Return why the runtime cannot use ``device`` here and what to install, or None if it can."""
+
+    def open(self, model: Path, options: SessionOptions) -> Session:
+        """Load a model.
+
+        Raises:
+            BackendMissingError: the device is not usable; there is no fallback to another one.
+            UsageError: the file is missing or is not a model of this runtime.
+        """
+
+
+BACKENDS: Final[Registry[Backend]] = Registry("backend", "export.backends")
+
+
+def require_device(backend: Backend, device: str) -> None:
+    """Refuse a device that the backend cannot use.
+
+    Raises:
+        BackendMissingError: with the backend's own reason.
+    """
+    reason = backend.missing(device)
+    if reason is not None:
+        raise BackendMissingError(
+            f"backend {backend.name!r} cannot run on {device} here: {reason}",
+            "install what is missing, or choose another --device or --backend (`compress doctor` lists them)",
+        )
+
+
+def check_feed(feed: Feed, names: tuple[str, ...]) -> None:
+    """Refuse a feed whose names are not exactly the model's.
+
+    Raises:
+        UsageError: naming what came and what was expected.
+    """
+    if set(feed) != set(names):
+        raise UsageError(
+            f"the model takes {', '.join(names)}, but was fed {', '.join(feed) or 'nothing'}",
+            "feed every input under its own name",
+        )

@@ -1,0 +1,132 @@
+"""ONNX Runtime: CPU, and CUDA through the same wheel.
+
+ONNX Runtime falls back to the CPU in two places, and reports success both times: in Python when a provider
+raises, and per node when a kernel is missing. Both are switched off, and the provider that the session
+reports is checked; so a session on ``cuda`` runs there or does not open.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any, Final, Self
+
+import onnxruntime
+from onnx import TensorProto, helper
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+from compressor.errors import BackendMissingError, CompressError, UsageError
+from export.backends import BACKENDS, Array, Feed, SessionOptions, check_feed, require_device
+from export.quiet import captured_output
+
+_PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OrtSession:
+    """An ONNX file, open in ONNX Runtime."""
+
+    def __init__(self, session: Any, device: str) -> None:
+        self._session = session
+        self.device = device
+        self.input_names: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
+        self.output_names: tuple[str, ...] = tuple(value.name for value in session.get_outputs())
+
+    def run(self, feed: Feed) -> dict[str, Array]:
+        """Compute the outputs; see `export.backends.Session.run`."""
+        if self._session is None:
+            raise RuntimeError("this session was closed")
+        check_feed(feed, self.input_names)
+        try:
+            outputs = self._session.run(self.output_names, feed)
+        except InvalidArgument as error:
+            raise UsageError(f"the model refuses its input: {error}", "check shapes and types") from error
+        return dict(zip(self.output_names, outputs, strict=True))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session = None
+
+
+class OrtBackend:
+    """Opens ``.onnx`` files."""
+
+    name = "onnxruntime"
+    suffix = ".onnx"
+
+    def missing(self, device: str) -> str | None:
+        """Return why ONNX Runtime cannot use ``device``; CUDA is tried with a model of one node."""
+        kind = device.partition(":")[0]
+        if _PROVIDERS[kind] not in onnxruntime.get_available_providers():
+            return f"this build of onnxruntime has no {_PROVIDERS[kind]}; install onnxruntime-gpu"
+        return None if kind == "cpu" else _cuda_failure(device)
+
+    def open(self, model: Path, options: SessionOptions) -> OrtSession:
+        """Load an ONNX file; see `export.backends.Backend.open`."""
+        if not model.is_file():
+            raise UsageError(f"{model} is not a file", "give the path of an .onnx file")
+        require_device(self, options.device)
+        with captured_output() as chatter:
+            try:
+                session = _session(str(model), options)
+            except Exception as error:  # the binding's exceptions have no base class of their own
+                cause = error
+            else:
+                return OrtSession(session, options.device)
+        raise _open_error(model, options, cause, chatter.text) from cause
+
+
+BACKENDS.register("onnxruntime")(OrtBackend())
+
+
+def _session(model: str | bytes, options: SessionOptions) -> Any:
+    provider = _PROVIDERS[options.device.partition(":")[0]]
+    settings = onnxruntime.SessionOptions()
+    if options.threads is not None:
+        settings.intra_op_num_threads = options.threads
+    arguments: dict[str, str] = {}
+    if provider != _PROVIDERS["cpu"]:
+        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        arguments["device_id"] = str(options.cuda_index)
+        onnxruntime.preload_dlls()  # CUDA libraries that came with torch's wheels are on no search path
+    session = onnxruntime.InferenceSession(
+        model, settings, providers=[(provider, arguments)], enable_fallback=0
+    )
+    loaded = session.get_providers()[0]
+    if loaded != provider:
+        raise BackendMissingError(f"{provider} did not load, {loaded} did", "see `compress doctor`")
+    return session
+
+
+@functools.cache
+def _cuda_failure(device: str) -> str | None:
+    """Return why CUDA does not work; remembered, as libraries do not appear while a process runs."""
+    with captured_output() as chatter:
+        try:
+            _session(_one_relu(), SessionOptions(device=device))
+        except Exception as error:
+            reason = str(error)
+        else:
+            return None
+    said = next((line for line in chatter.text.splitlines() if "with error:" in line), reason)
+    detail = said.rpartition("with error:")[2].strip()
+    return f"{detail}; install a driver, and the CUDA and cuDNN versions that onnxruntime-gpu was built with"
+
+
+def _one_relu() -> bytes:
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", ports[:1], ports[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    serialised: bytes = model.SerializeToString()
+    return serialised
+
+
+def _open_error(model: Path, options: SessionOptions, cause: Exception, chatter: str) -> CompressError:
+    if isinstance(cause, CompressError):
+        return cause
+    if "fallback to CPU EP has been explicitly disabled" in str(cause):
+        return BackendMissingError(
+            f"{options.device} has no kernel for some operators of {model}, and the CPU is not used"
+            f" silently: {chatter.strip()}",
+            "export the model without those operators, or run it with --device cpu",
+        )
+    return UsageError(f"onnxruntime cannot load {model}: {cause}", "give an ONNX file, or export it again")

@@ -1,0 +1,122 @@
+"""PyTorch itself: the reference that exports are compared with, and the slowest of the runtimes."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import nn
+
+from compressor.errors import UsageError
+from compressor.types import InputSpec
+from export.backends import BACKENDS, Array, Feed, SessionOptions, check_feed, require_device
+from export.model_io import evaluating, example_tensors, input_names, named_outputs
+
+Loader = Callable[[Path], tuple[nn.Module, InputSpec]]
+
+
+class TorchSession:
+    """A module behind the interface of a runtime.
+
+    The module is moved to the device and put in evaluation mode while the ``with`` block lasts. The number
+    of threads is one setting of the whole process: it holds inside the block, for other sessions too.
+    """
+
+    def __init__(self, model: nn.Module, inputs: InputSpec, options: SessionOptions) -> None:
+        self._model = model
+        self._inputs = inputs
+        self._options = options
+        self._stack = contextlib.ExitStack()
+        self.device = options.device
+        self.input_names = input_names(inputs)
+        self.output_names: tuple[str, ...] = ()
+
+    def run(self, feed: Feed) -> dict[str, Array]:
+        """Compute the outputs; see `export.backends.Session.run`."""
+        if not self.output_names:
+            raise RuntimeError("open this session with a `with` block first")
+        check_feed(feed, self.input_names)
+        try:
+            return self._forward(feed)
+        except RuntimeError as error:
+            raise UsageError(f"the model refuses its input: {error}", "check shapes and types") from error
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(evaluating(self._model))
+            stack.enter_context(_threads(self._options.threads))
+            self._model.to(self.device)
+            self.output_names = self._probed_output_names()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.output_names = ()
+        self._stack.close()
+
+    def _probed_output_names(self) -> tuple[str, ...]:
+        example = example_tensors(self._model, self._inputs, batch=1)
+        try:
+            with torch.inference_mode():
+                return tuple(named_outputs(self._model(*example)))
+        except RuntimeError as error:
+            raise UsageError(
+                f"{type(self._model).__name__} does not run on {self._inputs.shapes}: {error}",
+                "give the input shapes that the model was made for",
+            ) from error
+
+    def _forward(self, feed: Feed) -> dict[str, Array]:
+        tensors = [torch.from_numpy(feed[name]).to(self.device) for name in self.input_names]
+        with torch.inference_mode():
+            outputs = named_outputs(self._model(*tensors))
+            return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TorchBackend:
+    """Opens artifact folders.
+
+    Attributes:
+        load: how a path becomes a module and its input.
+    """
+
+    load: Loader
+    name: str = "torch"
+    suffix: str = ""
+
+    def missing(self, device: str) -> str | None:
+        """Return why PyTorch cannot use ``device``."""
+        if device == "cpu" or torch.cuda.is_available():
+            return None
+        return "torch.cuda.is_available() is false; install a driver and a CUDA build of torch"
+
+    def open(self, model: Path, options: SessionOptions) -> TorchSession:
+        """Load an artifact; see `export.backends.Backend.open`."""
+        if not model.exists():
+            raise UsageError(f"{model} does not exist", "give the path of an artifact folder")
+        require_device(self, options.device)
+        module, inputs = self.load(model)
+        return TorchSession(module, inputs, options)
+
+
+def _artifact(path: Path) -> tuple[nn.Module, InputSpec]:
+    from compressor.artifact import load_artifact
+
+    model, manifest = load_artifact(path)
+    return model, manifest.input
+
+
+BACKENDS.register("torch")(TorchBackend(load=_artifact))
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,183 @@
+"""Does an exported model compute what the original computes?
+
+The traced input alone proves little: branches, constants and shapes that were frozen by accident agree with
+it by construction. So several inputs of differing brightness and contrast are compared, at batch sizes that
+were not traced, and for every output
+
+    relative difference = max |a - b| / max |a|
+
+with a of the reference and b of the candidate; also names, shapes and types must agree, and all be finite.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from compressor.errors import ParityError, UsageError
+from compressor.types import InputSpec
+from export.backends import Array, Session
+from export.model_io import example_arrays
+
+PARITY_LIMITS: Final[Mapping[str, float]] = MappingProxyType({"fp32": 1e-4})
+"""Largest relative difference per precision, the only such table.
+
+Lower precisions have no row: how far outputs move says little there, accuracy on data decides.
+"""
+
+MIN_CASES: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityCase:
+    """One output of one input.
+
+    Attributes:
+        batch: samples in the input.
+        case: number of the input at this batch size, from 0.
+        output: name of the output.
+        relative_difference: max |a - b| / max |a|; 0 where both are all zero.
+    """
+
+    batch: int
+    case: int
+    output: str
+    relative_difference: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityReport:
+    """Everything that was compared and found within the limit.
+
+    Attributes:
+        cases: one entry per batch size, input and output.
+        max_relative_difference: the worst of them.
+        limit: what was allowed.
+    """
+
+    cases: tuple[ParityCase, ...]
+    max_relative_difference: float
+    limit: float
+
+
+def parity_limit(precision: str) -> float:
+    """Return the largest relative difference that counts as equal.
+
+    Raises:
+        UsageError: outputs of this precision are judged by accuracy, not by difference.
+    """
+    if precision not in PARITY_LIMITS:
+        raise UsageError(
+            f"no parity limit is defined for precision {precision!r}",
+            f"compare accuracy on data instead; limits exist for {', '.join(PARITY_LIMITS)}",
+        )
+    return PARITY_LIMITS[precision]
+
+
+def compare(
+    reference: Session,
+    candidate: Session,
+    inputs: InputSpec,
+    *,
+    batches: Sequence[int] = (1, 3),
+    cases: int = MIN_CASES,
+    seed: int = 0,
+    limit: float = PARITY_LIMITS["fp32"],
+) -> ParityReport:
+    """Run both sessions on the same inputs and compare every output.
+
+    Args:
+        reference: the truth, usually PyTorch.
+        candidate: the exported model.
+        inputs: shapes without the batch axis.
+        batches: batch sizes; leave out the traced one. One size only where the model's batch is fixed.
+        cases: different inputs per batch size, at least five.
+        seed: of the random inputs.
+        limit: largest relative difference, from `parity_limit`.
+
+    Raises:
+        ParityError: names, shapes or types differ, a value is not finite, or the limit is exceeded.
+        UsageError: too few cases, no batch size, or a limit that is no number.
+    """
+    _check_request(batches, cases, limit)
+    compared: list[ParityCase] = []
+    for batch, case in itertools.product(batches, range(cases)):
+        arrays = example_arrays(inputs, batch, seed=(seed, batch, case))
+        expected = _run(reference, arrays)
+        found = _run(candidate, arrays)
+        compared += _compare_outputs(expected, found, batch, case)
+    worst = max(compared, key=lambda entry: entry.relative_difference)
+    if not worst.relative_difference <= limit:
+        raise _beyond_limit(worst, limit)
+    return ParityReport(cases=tuple(compared), max_relative_difference=worst.relative_difference, limit=limit)
+
+
+def relative_difference(expected: Array, found: Array) -> float:
+    """Return max |a - b| / max |a|, 0 for equal arrays, infinity where only a is zero."""
+    a, b = expected.astype(np.float64), found.astype(np.float64)
+    difference = float(np.max(np.abs(a - b), initial=0.0))
+    scale = float(np.max(np.abs(a), initial=0.0))
+    if difference == 0:
+        return 0.0
+    return difference / scale if scale > 0 else math.inf
+
+
+def _check_request(batches: Sequence[int], cases: int, limit: float) -> None:
+    if cases < MIN_CASES:
+        raise UsageError(f"{cases} inputs are too few to compare", f"ask for at least {MIN_CASES}")
+    if not batches or min(batches) < 1:
+        raise UsageError(f"cannot compare at batch sizes {list(batches)}", "give numbers from 1")
+    if not (math.isfinite(limit) and limit >= 0):
+        raise UsageError(f"parity limit is {limit}", "give a number from 0, for instance 1e-4")
+
+
+def _run(session: Session, arrays: Sequence[Array]) -> dict[str, Array]:
+    return session.run(dict(zip(session.input_names, arrays, strict=True)))
+
+
+def _compare_outputs(
+    expected: Mapping[str, Array], found: Mapping[str, Array], batch: int, case: int
+) -> list[ParityCase]:
+    if set(expected) != set(found):
+        raise _mismatch("outputs", sorted(expected), sorted(found), "export the model again")
+    return [
+        ParityCase(
+            batch=batch,
+            case=case,
+            output=name,
+            relative_difference=_output_difference(f"{name!r} at batch {batch}", expected[name], found[name]),
+        )
+        for name in expected
+    ]
+
+
+def _output_difference(where: str, expected: Array, found: Array) -> float:
+    if expected.shape != found.shape:
+        hint = "a batch size may have been frozen during export"
+        raise _mismatch(f"shape of {where}", expected.shape, found.shape, hint)
+    if expected.dtype != found.dtype:
+        hint = "add a cast, or compare models of one precision"
+        raise _mismatch(f"type of {where}", expected.dtype, found.dtype, hint)
+    for who, array in (("reference", expected), ("candidate", found)):
+        if not np.all(np.isfinite(array)):
+            raise ParityError(
+                f"the {who} computes NaN or infinity for {where}",
+                "look for overflow or a division by zero; retrain or re-export before deploying",
+            )
+    return relative_difference(expected, found)
+
+
+def _mismatch(what: str, expected: object, found: object, hint: str) -> ParityError:
+    return ParityError(f"{what}: expected {expected}, found {found}", hint)
+
+
+def _beyond_limit(worst: ParityCase, limit: float) -> ParityError:
+    return ParityError(
+        f"output {worst.output!r} differs by {worst.relative_difference:.2e} of its largest value"
+        f" (input {worst.case} at batch {worst.batch}), the limit is {limit:.0e}",
+        "the exported file is not equivalent: export again from the same weights, in evaluation mode",
+    )

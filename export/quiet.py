@@ -1,0 +1,54 @@
+"""Keep the chatter of native libraries and exporters off the terminal, but do not lose it.
+
+Runtimes written in C++ print to the file descriptors and know nothing of ``sys.stderr``; loggers hold on to
+the stream they were made with. Both end at descriptors 1 and 2, so that is where the text is caught.
+"""
+
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Captured:
+    """What was printed or warned; complete once the ``with`` block has ended."""
+
+    text: str = ""
+
+
+@contextlib.contextmanager
+def captured_output() -> Iterator[Captured]:
+    """Collect stdout, stderr and warnings of the block, from Python and from native code alike.
+
+    Descriptors belong to the process: what other threads print meanwhile is collected too.
+    """
+    captured = Captured()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
+        try:
+            with (
+                _descriptors_to(file.fileno()),
+                contextlib.redirect_stdout(file),
+                contextlib.redirect_stderr(file),
+                warnings.catch_warnings(record=True) as caught,
+            ):
+                warnings.simplefilter("always")
+                yield captured
+        finally:
+            file.seek(0)
+            captured.text = "".join([file.read(), *(f"{warning.message}\n" for warning in caught)])
+
+
+@contextlib.contextmanager
+def _descriptors_to(target: int) -> Iterator[None]:
+    saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    try:
+        for descriptor in saved:
+            os.dup2(target, descriptor)
+        yield
+    finally:
+        for descriptor, original in saved.items():
+            os.dup2(original, descriptor)
+            os.close(original)

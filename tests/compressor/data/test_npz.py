@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+
+from compressor.data import open_data
+from compressor.errors import UsageError
+from compressor.types import InputSpec
+
+GOOD = {
+    "x_train": np.zeros((4, 32, 32, 3), np.uint8),
+    "y_train": np.array([0, 1, 2, 0]),
+    "x_test": np.zeros((2, 32, 32, 3), np.uint8),
+    "y_test": np.array([0, 1], dtype=np.uint8),
+}
+
+
+def save(folder, **changes):
+    arrays = {key: value for key, value in (GOOD | changes).items() if value is not None}
+    np.savez(folder / "data.npz", **arrays)
+    return f"npz:{folder / 'data.npz'}"
+
+
+def test_values_arrive(tmp_path, cpu):
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    inputs = InputSpec(shapes=((3, 32, 32),), mean=(0.0,), std=(1.0,))
+    data = open_data(save(tmp_path, x_test=images), inputs)
+    pixels, labels = next(data.test.batches(2, device=cpu))
+    assert torch.equal((pixels * 255).round().permute(0, 2, 3, 1).to(torch.uint8), torch.from_numpy(images))
+    assert labels.tolist() == [0, 1]
+    assert (data.classes, data.name) == (3, "data")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"y_test": None}, "lacks y_test"),
+        ({"x_train": np.zeros((4, 32, 32, 3), np.float32)}, "x_train is float32"),
+        ({"x_train": np.zeros((4, 3072), np.uint8)}, r"x_train is uint8 of shape \(4, 3072\)"),
+        ({"x_train": np.zeros((4, 3, 32, 32), np.uint8)}, "images are 32x3x32"),
+        (
+            {"x_test": np.zeros((0, 32, 32, 3), np.uint8), "y_test": np.zeros(0, np.int64)},
+            "there are no images",
+        ),
+        (
+            {"x_train": np.zeros((0, 32, 32, 3), np.uint8), "y_train": np.zeros(0, np.int64)},
+            "there are no images",
+        ),
+        ({"y_train": np.array([0.0, 1.0, 2.0, 0.0])}, "y_train is float64"),
+        ({"y_train": np.array([0, 1, 2])}, r"y_train is int64 of shape \(3,\), for 4 images"),
+        ({"y_train": np.array([0, 1, -2, 0])}, "image 2 has label -2"),
+        ({"y_train": np.array([0, {}, 2, 0], dtype=object)}, "not a readable archive of plain arrays"),
+    ],
+)
+def test_malformed_archive(tmp_path, inputs, changes, words):
+    with pytest.raises(UsageError, match=words):
+        open_data(save(tmp_path, **changes), inputs)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"garbage" * 99])
+def test_damaged_file(tmp_path, inputs, content):
+    (tmp_path / "torn.npz").write_bytes(content)
+    with pytest.raises(UsageError, match="not a readable archive"):
+        open_data(f"npz:{tmp_path / 'torn.npz'}", inputs)
+
+
+def test_a_single_array_is_not_an_archive(tmp_path, inputs):
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(UsageError, match="not a readable archive"):
+        open_data(f"npz:{tmp_path / 'one.npy'}", inputs)

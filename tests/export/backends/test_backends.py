@@ -1,0 +1,226 @@
+"""What every runtime must do, run against every registered one."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from compressor.errors import BackendMissingError, UsageError
+from compressor.types import InputSpec
+from export.backends import BACKENDS, Backend, SessionOptions
+from export.backends.pytorch import TorchSession
+from export.model_io import example_arrays
+
+
+@pytest.fixture
+def files(
+    tmp_path: Path,
+    tiny_net: Callable[[], nn.Module],
+    tiny_onnx: bytes,
+    image: InputSpec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Path]:
+    """Return the same model in the form that each suffix stands for."""
+    artifact = tmp_path / "artifact"
+    artifact.mkdir()
+    stub = SimpleNamespace(load_artifact=lambda path: (tiny_net(), SimpleNamespace(input=image)))
+    monkeypatch.setitem(sys.modules, "compressor.artifact", stub)
+    graph = tmp_path / "m.onnx"
+    graph.write_bytes(tiny_onnx)
+    return {"": artifact, ".onnx": graph}
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    found = BACKENDS.get(request.param)
+    reason = found.missing("cpu")
+    if reason is not None:
+        pytest.skip(f"{found.name}: {reason}")
+    return found
+
+
+def test_names_are_known() -> None:
+    assert {"onnxruntime", "torch"} <= set(BACKENDS)
+    assert all(BACKENDS.get(name).name == name for name in BACKENDS)
+    with pytest.raises(UsageError, match="onnxruntme"):
+        BACKENDS.get("onnxruntme")
+
+
+def test_outputs_are_those_of_the_module(
+    backend: Backend, files: dict[str, Path], tiny_net: Callable[[], nn.Module], image: InputSpec
+) -> None:
+    model = tiny_net().eval()
+    with backend.open(files[backend.suffix], SessionOptions()) as session:
+        assert session.device == "cpu"
+        assert session.input_names == ("input",)
+        assert session.output_names == ("output",)
+        for batch in (1, 3):
+            (x,) = example_arrays(image, batch, seed=(batch,))
+            outputs = session.run({"input": x})
+            assert list(outputs) == ["output"]
+            with torch.no_grad():
+                expected = model(torch.from_numpy(x)).numpy()
+            assert outputs["output"].dtype == expected.dtype
+            np.testing.assert_allclose(outputs["output"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_outputs_do_not_depend_on_threads(backend: Backend, files: dict[str, Path], image: InputSpec) -> None:
+    (x,) = example_arrays(image, 2, seed=(0,))
+    outputs = []
+    for threads in (1, 2):
+        with backend.open(files[backend.suffix], SessionOptions(threads=threads)) as session:
+            outputs.append(session.run({"input": x})["output"])
+    np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-5, atol=1e-6)
+
+
+def test_later_runs_leave_earlier_outputs_alone(
+    backend: Backend, files: dict[str, Path], image: InputSpec
+) -> None:
+    with backend.open(files[backend.suffix], SessionOptions()) as session:
+        first = session.run({"input": example_arrays(image, 1, seed=(0,))[0]})["output"]
+        copy = first.copy()
+        session.run({"input": example_arrays(image, 1, seed=(1,))[0]})
+    np.testing.assert_array_equal(first, copy)
+
+
+def test_wrong_names_and_shapes_are_usage_errors(
+    backend: Backend, files: dict[str, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    x = np.zeros((1, 3, 16, 16), np.float32)
+    with backend.open(files[backend.suffix], SessionOptions()) as session:
+        with pytest.raises(UsageError, match="takes input, but was fed image"):
+            session.run({"image": x})
+        with pytest.raises(UsageError, match="was fed nothing"):
+            session.run({})
+        with pytest.raises(UsageError, match="refuses its input"):
+            session.run({"input": x[:, :2]})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_closed_session_says_so(backend: Backend, files: dict[str, Path]) -> None:
+    with backend.open(files[backend.suffix], SessionOptions()) as session:
+        pass
+    with pytest.raises(RuntimeError, match="session"):
+        session.run({"input": np.zeros((1, 3, 16, 16), np.float32)})
+
+
+def test_a_missing_file_is_named(backend: Backend, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="absent"):
+        backend.open(tmp_path / f"absent{backend.suffix}", SessionOptions())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for CUDA where there is none")
+def test_cuda_that_is_not_there_is_an_error_and_silent(
+    backend: Backend, files: dict[str, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    reason = backend.missing("cuda:0")
+    assert reason is not None
+    assert "install" in reason
+    with pytest.raises(BackendMissingError, match="cannot run on cuda:0") as caught:
+        backend.open(files[backend.suffix], SessionOptions(device="cuda:0"))
+    assert caught.value.exit_code == 5
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("options", [{"device": "tpu"}, {"device": "cuda:x"}, {"threads": 0}])
+def test_impossible_options_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        SessionOptions(**options)
+
+
+def test_device_numbers() -> None:
+    assert [SessionOptions(device=name).cuda_index for name in ("cpu", "cuda", "cuda:3")] == [0, 0, 3]
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 100])
+def test_a_file_that_is_no_onnx_model_is_a_usage_error(
+    tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"m\.onnx"):
+        BACKENDS.get("onnxruntime").open(path, SessionOptions())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_truncated_onnx_model_is_a_usage_error(files: dict[str, Path]) -> None:
+    whole = files[".onnx"].read_bytes()
+    files[".onnx"].write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UsageError, match=r"m\.onnx"):
+        BACKENDS.get("onnxruntime").open(files[".onnx"], SessionOptions())
+
+
+class PretendSession:
+    """Stands for ONNX Runtime on a machine whose CUDA provider loads, or silently does not."""
+
+    loaded = "CUDAExecutionProvider"
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def get_providers(self) -> list[str]:
+        return [self.loaded]
+
+    def get_inputs(self) -> list[object]:
+        return []
+
+    get_outputs = get_inputs
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> type[PretendSession]:
+    session = type("Session", (PretendSession,), {})
+    monkeypatch.setattr("export.backends.ort._cuda_failure", lambda device: None)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    return session
+
+
+def test_a_session_on_another_provider_than_asked_for_does_not_open(
+    files: dict[str, Path], pretend: type[PretendSession]
+) -> None:
+    ort = BACKENDS.get("onnxruntime")
+    assert ort.open(files[".onnx"], SessionOptions(device="cuda")).device == "cuda"
+    pretend.loaded = "CPUExecutionProvider"
+    with pytest.raises(BackendMissingError, match="CPUExecutionProvider did"):
+        ort.open(files[".onnx"], SessionOptions(device="cuda"))
+
+
+def test_torch_session_restores_threads_and_modes(
+    tiny_net: Callable[[], nn.Module], image: InputSpec
+) -> None:
+    model = tiny_net().train()
+    before = torch.get_num_threads()
+    with TorchSession(model, image, SessionOptions(threads=before + 1)):
+        assert torch.get_num_threads() == before + 1
+        assert not model.training
+    assert torch.get_num_threads() == before
+    assert model.training
+
+
+def test_torch_session_cleans_up_where_the_model_does_not_run(image: InputSpec) -> None:
+    model = nn.Conv2d(4, 4, 1).train()
+    before = torch.get_num_threads()
+    with pytest.raises(UsageError, match="does not run on"):
+        TorchSession(model, image, SessionOptions(threads=before + 1)).__enter__()
+    assert torch.get_num_threads() == before
+    assert model.training
+
+
+def test_torch_session_names_several_inputs_and_dictionary_outputs() -> None:
+    class Net(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+            return {"sum": x + y, "difference": x - y}
+
+    inputs = InputSpec(shapes=((4,), (4,)))
+    with TorchSession(Net(), inputs, SessionOptions()) as session:
+        assert session.input_names == ("input_0", "input_1")
+        assert session.output_names == ("sum", "difference")
+        one = np.ones((2, 4), np.float32)
+        assert session.run({"input_1": 2 * one, "input_0": one})["difference"].tolist() == (-one).tolist()
