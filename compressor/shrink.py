@@ -45,10 +45,7 @@ def check(model: nn.Module, plan: PrunePlan, inputs: Sequence[Tensor]) -> Oracle
         OracleError: they differ by more than :data:`ORACLE_LIMIT`, or the small model does not run.
     """
     probe = perturb_norms(copy.deepcopy(model)).eval()
-    try:
-        small = outputs_of(shrink(probe, plan), inputs)
-    except RuntimeError as error:
-        raise OracleError(f"the shrunk {plan.arch} does not run: {error}", _HINT) from error
+    small = run_shrunk(probe, plan, inputs)
     difference = relative_difference(outputs_of(mask(probe, plan), inputs), small)
     if not difference <= ORACLE_LIMIT:
         raise OracleError(
@@ -56,6 +53,18 @@ def check(model: nn.Module, plan: PrunePlan, inputs: Sequence[Tensor]) -> Oracle
             _HINT,
         )
     return OracleReport(max_relative_difference=difference, limit=ORACLE_LIMIT)
+
+
+def run_shrunk(model: nn.Module, plan: PrunePlan, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Shrink a model, run it, and return its outputs.
+
+    Raises:
+        OracleError: the small model does not run.
+    """
+    try:
+        return outputs_of(shrink(model, plan), inputs)
+    except RuntimeError as error:
+        raise OracleError(f"the shrunk {plan.arch} does not run: {error}", _HINT) from error
 
 
 _HINT = "the forward pass may use fixed channel numbers; keep that part whole with --keep PATTERN."

@@ -1,0 +1,251 @@
+"""Artifacts: a folder with a manifest, the weights, and a model card. Nothing in it is ever executed.
+
+A model comes back as it was built: the constructor by name, then the plan, then a strict load. Writing goes
+to a temporary folder that is renamed when complete, so that an artifact exists whole or not at all.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import compressor
+from compressor.card import model_card
+from compressor.codec import Json, decode, digest, encode
+from compressor.errors import ArtifactError, CompressError, UsageError
+from compressor.plan import PrunePlan, plan_from_json, plan_to_json
+from compressor.shrink import shrink
+from compressor.types import Accuracy, Cost, InputSpec, OracleReport, Recipe
+from compressor.zoo import Architecture, find
+
+SCHEMA_VERSION = 1
+MANIFEST, WEIGHTS, CARD = "manifest.json", "model.safetensors", "README.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What an artifact is and where it came from.
+
+    Attributes:
+        arch: architecture name.
+        arch_kwargs: constructor arguments.
+        input: shapes and normalisation.
+        plan: what was removed; no steps for a dense model.
+        method: the criterion or method, with its options, in words.
+        cost_before: of the dense model.
+        cost_after: of this one.
+        weights_from: the checkpoint it started from, or "random initialisation".
+        data: dataset spec it was trained on, "" for none.
+        metrics: accuracy by split and moment, for instance ``test after``.
+        recipe: of the last training, or None.
+        oracle: how the plan was checked, or None for a dense model.
+        environment: versions that made it.
+        sha256: digest of the weights file.
+    """
+
+    arch: str
+    arch_kwargs: dict[str, Any]
+    input: InputSpec
+    plan: PrunePlan
+    method: str
+    cost_before: Cost
+    cost_after: Cost
+    weights_from: str
+    data: str = ""
+    metrics: dict[str, Accuracy] = field(default_factory=dict)
+    recipe: Recipe | None = None
+    oracle: OracleReport | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    sha256: str = ""
+
+    def digest(self) -> str:
+        """Return the sha256 of the manifest, which contains that of the weights: the artifact's identity."""
+        return digest(manifest_to_json(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fields:
+    """The manifest without its plan, which has a schema version of its own."""
+
+    arch: str
+    arch_kwargs: dict[str, Any]
+    input: InputSpec
+    method: str
+    cost_before: Cost
+    cost_after: Cost
+    weights_from: str
+    data: str
+    metrics: dict[str, Accuracy]
+    recipe: Recipe | None
+    oracle: OracleReport | None
+    environment: dict[str, str]
+    sha256: str
+
+
+def manifest_to_json(manifest: Manifest) -> Json:
+    """Return a manifest as JSON, schema version first."""
+    fields = encode(replace(manifest, plan=PrunePlan(arch=manifest.arch, steps=())))
+    return {"schema_version": SCHEMA_VERSION, **fields, "plan": plan_to_json(manifest.plan)}
+
+
+def manifest_from_json(data: Json, where: str) -> Manifest:
+    """Rebuild a manifest.
+
+    Raises:
+        ArtifactError: another schema version, or fields that do not fit.
+    """
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{where}: schema version {version!r}, this program reads {SCHEMA_VERSION}",
+            "write the artifact again with this version of compress, or install the version that wrote it.",
+        )
+    rest = {k: v for k, v in data.items() if k not in ("schema_version", "plan", "digest")}
+    fields = decode(_Fields, rest, where)
+    plan = plan_from_json(data.get("plan", {}), f"{where}: plan")
+    return Manifest(plan=plan, **{name: getattr(fields, name) for name in _Fields.__slots__})
+
+
+def architecture_of(manifest: Manifest) -> Architecture:
+    """Return the architecture that a manifest names, with its arguments and input."""
+    found = find(manifest.arch)
+    return replace(found, kwargs=dict(manifest.arch_kwargs), input=manifest.input)
+
+
+def save_artifact(model: nn.Module, manifest: Manifest, path: Path) -> Manifest:
+    """Write an artifact and return its manifest, digest and environment filled in.
+
+    Raises:
+        UsageError: ``path`` exists.
+        CompressError: the disk is full or not writable; nothing is left behind.
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists", "choose another -o, or remove it first.")
+    with _whole_folder(path) as folder:
+        weights = _serialised(model)
+        manifest = replace(
+            manifest, sha256=hashlib.sha256(weights).hexdigest(), environment=_environment()
+        )
+        text = {**manifest_to_json(manifest), "digest": manifest.digest()}
+        (folder / WEIGHTS).write_bytes(weights)
+        (folder / MANIFEST).write_text(json.dumps(text, indent=1) + "\n")
+        (folder / CARD).write_text(model_card(manifest))
+    return manifest
+
+
+def _serialised(model: nn.Module) -> bytes:
+    from safetensors.torch import save
+
+    tensors, owner = {}, {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        # Tied tensors are stored once; the constructor ties them again.
+        if owner.setdefault(id(tensor), name) == name:
+            tensors[name] = tensor.detach().cpu().contiguous()
+    return bytes(save(tensors))
+
+
+def load_artifact(path: Path) -> tuple[nn.Module, Manifest]:
+    """Return the model of an artifact in evaluation mode, and its manifest.
+
+    Raises:
+        ArtifactError: a file is missing, damaged, or not what the manifest says.
+    """
+    manifest = read_manifest(path)
+    state = _verified_weights(path / WEIGHTS, manifest.sha256)
+    model = shrink(architecture_of(manifest).build(), manifest.plan)
+    problems = model.load_state_dict(state, strict=False)
+    tied = {n for n, _ in model.named_parameters(remove_duplicate=False)} - {n for n, _ in model.named_parameters()}
+    missing = [k for k in problems.missing_keys if k not in tied]
+    if missing or problems.unexpected_keys:
+        raise ArtifactError(
+            f"{path / WEIGHTS} does not fit {manifest.arch}: missing {missing[:3]}, "
+            f"unknown {problems.unexpected_keys[:3]}",
+            "the artifact was written by another version of the architecture; prune again.",
+        )
+    return model.eval(), manifest
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest of an artifact folder, checked against its own digest.
+
+    Raises:
+        ArtifactError: it is missing, damaged, or was edited.
+    """
+    file = path / MANIFEST
+    try:
+        data = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is no artifact: it has no {MANIFEST}", "give the folder of -o.") from error
+    except (ValueError, OSError) as error:
+        raise ArtifactError(f"{file} cannot be read: {error}", "the file is damaged; write it again.") from error
+    manifest = manifest_from_json(data, str(file))
+    if data.get("digest") != manifest.digest():
+        raise ArtifactError(
+            f"{file} was changed: its digest is {manifest.digest()}, expected {data.get('digest')}",
+            "write the artifact again; manifests are not edited by hand.",
+        )
+    return manifest
+
+
+def _verified_weights(file: Path, expected: str) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{file} cannot be read: {error}", "copy the whole artifact folder.") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ArtifactError(
+            f"{file} was changed or cut short: its sha256 is {found}, expected {expected}",
+            "copy or write the artifact again.",
+        )
+    try:
+        tensors: dict[str, torch.Tensor] = load(content)
+    except SafetensorError as error:
+        raise ArtifactError(f"{file}: {error}", "write the artifact again.") from error
+    return tensors
+
+
+def is_artifact(path: Path) -> bool:
+    """Say whether a path is a folder with a manifest."""
+    return (path / MANIFEST).is_file()
+
+
+@contextlib.contextmanager
+def _whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``path`` when the block ends well, and vanishes otherwise."""
+    folder = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        yield folder
+        folder.chmod(0o755)
+        os.replace(folder, path)
+    except OSError as error:
+        raise CompressError(
+            f"cannot write {path}: {error.strerror or error}", "free some space or choose another -o."
+        ) from error
+    finally:
+        if folder is not None and folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    import torchvision
+
+    return {
+        "compress": compressor.__version__,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+    }

@@ -1,0 +1,57 @@
+"""The model card of an artifact, written from its manifest."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from compressor.artifact import Manifest
+    from compressor.types import Cost
+
+
+def model_card(manifest: "Manifest") -> str:
+    """Return the text of an artifact's README.md."""
+    before, after = manifest.cost_before, manifest.cost_after
+    lines = [
+        "---",
+        f"base_model: {manifest.arch}",
+        f"datasets: [{manifest.data}]" if manifest.data else "datasets: []",
+        "tags: [pruned]" if manifest.plan.steps else "tags: []",
+        "---",
+        "",
+        f"# {manifest.arch}, {manifest.method}",
+        "",
+        f"Weights from: {manifest.weights_from}. Inputs: {_shapes(manifest)}.",
+        "",
+        "| | before | after | share |",
+        "|---|---:|---:|---:|",
+        _row("parameters", before.params, after.params),
+        _row("MACs (convolution + linear)", before.macs, after.macs),
+        *_thop_row(before, after),
+        "",
+        "MACs are work, not speed: measure speed on the target with `compress bench`.",
+        *_accuracy(manifest),
+        *([""] + [f"Note: {note}." for note in manifest.plan.notes] if manifest.plan.notes else []),
+        "",
+        "Load it with `from compressor.artifact import load_artifact`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _shapes(manifest: "Manifest") -> str:
+    return ", ".join("x".join(str(n) for n in shape) for shape in manifest.input.shapes)
+
+
+def _row(name: str, before: int, after: int) -> str:
+    return f"| {name} | {before:,} | {after:,} | {after / max(before, 1):.1%} |"
+
+
+def _thop_row(before: "Cost", after: "Cost") -> list[str]:
+    if before.thop_macs is None or after.thop_macs is None:
+        return []
+    return [_row("MACs as thop counts them", before.thop_macs, after.thop_macs)]
+
+
+def _accuracy(manifest: "Manifest") -> list[str]:
+    if not manifest.metrics:
+        return ["", "Accuracy was not measured."]
+    rows = [f"| {k} | {a.top1:.2f} | {a.top5:.2f} | {a.images} |" for k, a in manifest.metrics.items()]
+    return ["", f"Accuracy on {manifest.data}:", "", "| | top-1 % | top-5 % | images |", "|---|---:|---:|---:|", *rows]

@@ -1,0 +1,88 @@
+"""Read checkpoints that others wrote, without executing anything in them."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compressor.errors import UsageError
+from compressor.zoo.architecture import Architecture, State
+
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema")
+
+
+def load_weights(model: nn.Module, path: Path, arch: Architecture) -> None:
+    """Load a checkpoint into ``model``: every parameter must be there and fit.
+
+    Raises:
+        UsageError: the file cannot be read safely, or does not fit the architecture.
+    """
+    state = arch.rename(read_state(path))
+    own = model.state_dict()
+    counters = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}
+    state = {**counters, **state}
+    wrong = [k for k, v in state.items() if k in own and own[k].shape != v.shape]
+    missing, extra = [k for k in own if k not in state], [k for k in state if k not in own]
+    if wrong or missing or extra:
+        raise UsageError(_misfit(path, arch.name, own, state, wrong, missing, extra), _FIT_HINT)
+    model.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()}, strict=True)
+
+
+_FIT_HINT = "check the model's name, and --classes if the checkpoint has another number of classes."
+
+
+def _misfit(
+    path: Path, arch: str, own: State, state: State, wrong: list[str], missing: list[str], extra: list[str]
+) -> str:
+    parts = [f"{key} is {tuple(state[key].shape)}, not {tuple(own[key].shape)}" for key in wrong[:3]]
+    parts += [f"{len(missing)} tensors are missing ({', '.join(missing[:3])})"] if missing else []
+    parts += [f"{len(extra)} are unknown ({', '.join(extra[:3])})"] if extra else []
+    return f"{path} does not fit {arch}: {'; '.join(parts)}"
+
+
+def read_state(path: Path) -> State:
+    """Return the tensors of a ``.safetensors`` file or a PyTorch checkpoint, by name.
+
+    Wrappers such as ``{"state_dict": ...}`` and the prefix ``module.`` of data-parallel training are removed.
+
+    Raises:
+        UsageError: the file is missing, damaged, holds code, or holds no tensors.
+    """
+    if not path.is_file():
+        raise UsageError(f"no weights at {path}", "check the path of --weights.")
+    content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    for name in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not content:
+        raise UsageError(f"{path} holds no state dict", "save one with torch.save(model.state_dict(), path).")
+    tensors = {k.removeprefix("module."): v for k, v in content.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise UsageError(f"{path} holds no tensors", "save one with torch.save(model.state_dict(), path).")
+    return tensors
+
+
+def _safetensors(path: Path) -> Any:  # noqa: ANN401 (a foreign file may hold anything)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"{path} is not a readable safetensors file: {error}", "download or save it again.") from error
+
+
+def _pickled(path: Path) -> Any:  # noqa: ANN401 (a foreign file may hold anything)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("WeightsUnpickler error: ")[-1].splitlines()[0]
+        raise UsageError(
+            f"{path} was refused: it holds more than tensors ({reason})",
+            "loading it could run code; where it comes from a source you trust, load it in Python and save "
+            "model.state_dict() alone.",
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise UsageError(f"{path} is not a readable checkpoint: {error}", "download or save it again.") from error

@@ -1,0 +1,65 @@
+"""One architecture: everything the program knows of a model before it has weights."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compressor.errors import UsageError
+from compressor.rates.layout import Layout
+from compressor.types import InputSpec
+
+State = dict[str, Tensor]
+
+
+def _unchanged(state: State) -> State:
+    return state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """How to build a model and feed it.
+
+    Attributes:
+        name: what the user types.
+        constructor: returns the model, randomly initialised.
+        input: shapes and normalisation.
+        kwargs: keyword arguments of the constructor; kept in artifacts.
+        layouts: rate layouts by name, the default first.
+        rename: maps a published checkpoint's keys to the model's.
+    """
+
+    name: str
+    constructor: Callable[..., nn.Module]
+    input: InputSpec
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+    rename: Callable[[State], State] = _unchanged
+
+    def build(self) -> nn.Module:
+        """Return the model with random weights, in evaluation mode.
+
+        Raises:
+            UsageError: the constructor does not take the arguments.
+        """
+        try:
+            return self.constructor(**self.kwargs).eval()
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"{self.name} cannot be built with {dict(self.kwargs)}: {error}",
+                "check --classes and the factory's arguments.",
+            ) from error
+
+    def example(self, batch: int = 1, seed: int = 0) -> list[Tensor]:
+        """Return standard normal inputs, each (batch, *shape)."""
+        generator = torch.Generator().manual_seed(seed)
+        return [torch.randn(batch, *shape, generator=generator) for shape in self.input.shapes]
+
+    def with_options(
+        self, kwargs: Mapping[str, Any] | None = None, shapes: tuple[tuple[int, ...], ...] | None = None
+    ) -> "Architecture":
+        """Return the same architecture with other constructor arguments or input shapes."""
+        spec = replace(self.input, shapes=shapes) if shapes else self.input
+        return replace(self, kwargs={**self.kwargs, **(kwargs or {})}, input=spec)
