@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from bench.run import BenchReport, Comparison
+from bench.comparison import BenchReport, Comparison
 from bench.statistics import percentiles, throughput_per_s
 from compressor.errors import UsageError
 from compressor.types import BenchResult, BenchSettings

@@ -35,6 +35,7 @@ class MeasureSettings:
         min_blocks: blocks per model at least; the statistics need several rounds.
         max_blocks: blocks per model at most.
         min_runs: timed calls per block at least.
+        good_runs: timed calls per block of the slowest model, where that leaves enough blocks.
         max_runs: timed calls per block at most.
         gap_s: idle seconds before a block.
         discarded_runs: untimed calls at the start of a block.
@@ -47,6 +48,7 @@ class MeasureSettings:
     min_blocks: int = 8
     max_blocks: int = 20
     min_runs: int = 3
+    good_runs: int = 6
     max_runs: int = 250
     gap_s: float = 0.03
     discarded_runs: int = 2
@@ -134,8 +136,8 @@ def _warm_up(call: Call, settings: MeasureSettings, clock: Clock) -> _Warm:
 
 
 def _rounds(typical_s: list[float], settings: MeasureSettings) -> int:
-    """Return how many rounds fit if the slowest model makes the fewest calls per block."""
-    fitting = settings.budget_s / (settings.min_runs * max(*typical_s, 1e-9))
+    """Return how many rounds fit if the slowest model makes ``good_runs`` calls per block."""
+    fitting = settings.budget_s / (settings.good_runs * max(*typical_s, 1e-9))
     return max(settings.min_blocks, min(settings.max_blocks, int(fitting)))
 
 
@@ -174,9 +176,8 @@ def _notes(warm: _Warm) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Collect now, so that nothing is collected inside the block; allocation by reference count goes on."""
+    """Let no collection fall into the block; what is dropped by reference count is freed all the same."""
     enabled = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield

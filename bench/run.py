@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.comparison import BenchReport, compare_with_first
 from bench.environment import environment
 from bench.measure import Call, Measurement, MeasureSettings, Progress, measure
-from bench.statistics import Speedup, Verdict, speedup, verdict
 from compressor.errors import UsageError
 from compressor.types import BenchResult, BenchSettings, InputSpec
 from export.backends import BACKENDS, Backend, Session, SessionOptions, require_device
@@ -34,44 +34,6 @@ class Candidate:
     inputs: InputSpec
     digest: str
     precision: str = "fp32"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One model against the first one, in the same rounds.
-
-    Attributes:
-        model: name of the candidate.
-        baseline: name of the first model.
-        backend: runtime of both.
-        batch: samples per call.
-        speedup: time of the baseline over time of the candidate.
-        verdict: what the interval allows to be said.
-    """
-
-    model: str
-    baseline: str
-    backend: str
-    batch: int
-    speedup: Speedup
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchReport:
-    """Everything measured.
-
-    Attributes:
-        results: raw samples, one entry per batch size and model.
-        comparisons: every model but the first against the first, per batch size.
-        environment: machine and versions, read before the first call.
-        notes: what applies to all results.
-    """
-
-    results: tuple[BenchResult, ...]
-    comparisons: tuple[Comparison, ...]
-    environment: dict[str, str]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,30 +95,6 @@ def bench(
         comparisons=compare_with_first(results, seed=seed),
         environment=run.environment,
         notes=notes,
-    )
-
-
-def compare_with_first(results: Sequence[BenchResult], *, seed: int) -> tuple[Comparison, ...]:
-    """Compare results of the same backend and batch size with the first of them, in order."""
-    firsts: dict[tuple[str, int], BenchResult] = {}
-    comparisons = []
-    for result in results:
-        key = (result.settings.backend, result.settings.batch)
-        first = firsts.setdefault(key, result)
-        if first is not result:
-            comparisons.append(_comparison(first, result, seed))
-    return tuple(comparisons)
-
-
-def _comparison(first: BenchResult, result: BenchResult, seed: int) -> Comparison:
-    measured = speedup(first.samples_ms, result.samples_ms, seed=seed)
-    return Comparison(
-        model=result.model,
-        baseline=first.model,
-        backend=result.settings.backend,
-        batch=result.settings.batch,
-        speedup=measured,
-        verdict=verdict(measured),
     )
 
 
@@ -222,7 +160,7 @@ def _result(run: _Run, model: Candidate, batch: int, measured: Mapping[str, Meas
 
 def _tail_note(measurement: Measurement) -> tuple[str, ...]:
     calls = sum(len(block) for block in measurement.blocks_ms)
-    return () if calls >= 100 else (f"p99 rests on {calls} calls only",)
+    return () if calls >= 100 else ("p99 rests on fewer than 100 calls",)
 
 
 def _load_note(machine: Mapping[str, str]) -> tuple[str, ...]:

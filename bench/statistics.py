@@ -75,13 +75,14 @@ def speedup(
     """Return the ratio of medians with its 95 % interval.
 
     Args:
-        baseline_blocks: times per call, one list per round; any unit.
+        baseline_blocks: times per call, one list per round, all of one length; any unit.
         candidate_blocks: of the same rounds in the same order, in the same unit.
         seed: of the resampling; the same seed gives the same interval.
         resamples: bootstrap repetitions.
 
     Raises:
-        ValueError: rounds differ in number or are fewer than five, or a sample is not a positive number.
+        ValueError: rounds differ in number or are fewer than five, blocks of one model differ in length, or
+            a sample is not a positive number.
     """
     rounds = len(baseline_blocks)
     if rounds != len(candidate_blocks) or rounds < MIN_ROUNDS:
@@ -111,8 +112,10 @@ def _pooled(blocks: Blocks) -> npt.NDArray[np.float64]:
 
 
 def _medians(blocks: Blocks, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    arrays = [np.asarray(block, dtype=np.float64) for block in blocks]
-    return np.array([np.median(np.concatenate([arrays[i] for i in draw])) for draw in drawn])
+    """Return the median over the drawn rounds of every resample; in parts, to bound memory."""
+    table = np.asarray(blocks, dtype=np.float64)
+    parts = np.array_split(drawn, max(1, len(drawn) // 100))
+    return np.concatenate([np.median(table[part].reshape(len(part), -1), axis=1) for part in parts])
 
 
 def _tail(rounds: int) -> float:

@@ -1,19 +1,23 @@
 """A benchmark for human readers: one row per batch size and model."""
 
+from rich.box import SIMPLE
 from rich.table import Table
 
-from bench.run import BenchReport, Comparison
+from bench.comparison import BenchReport, Comparison
 from bench.statistics import percentiles, throughput_per_s
 from compressor.types import BenchResult
 
-_COLUMNS = ("batch", "model", "p50 ms", "p90 ms", "p99 ms", "per second", "speed-up (95 % interval)")
+_COLUMNS = ("batch", "model", "p50 ms", "p90 ms", "p99 ms", "samples/s", "speed-up (95 %)")
 
 
 def render(report: BenchReport) -> Table:
     """Return a table; a speed-up whose interval includes 1 reads "no difference". Notes stand below."""
-    table = Table(caption="\n".join(_notes(report)), caption_justify="left")
+    table = Table(box=SIMPLE, padding=(0, 1), caption="\n".join(_notes(report)), caption_justify="left")
     for column in _COLUMNS:
-        table.add_column(column, justify="left" if column == "model" else "right")
+        if column == "model":
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(column, justify="right", no_wrap=True)
     comparisons = {(c.model, c.backend, c.batch): c for c in report.comparisons}
     for result in report.results:
         key = (result.model, result.settings.backend, result.settings.batch)
@@ -40,5 +44,9 @@ def _cells(result: BenchResult, comparison: Comparison | None) -> tuple[str, ...
 
 
 def _notes(report: BenchReport) -> list[str]:
-    own = [f"{r.model}, batch {r.settings.batch}: {note}" for r in report.results for note in r.notes]
-    return [*report.notes, *own]
+    """Return one line per note, with the results it holds for."""
+    concerned: dict[str, list[str]] = {}
+    for result in report.results:
+        for note in result.notes:
+            concerned.setdefault(note, []).append(f"{result.model} (batch {result.settings.batch})")
+    return [*report.notes, *(f"{note}: {', '.join(which)}" for note, which in concerned.items())]

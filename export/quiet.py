@@ -6,6 +6,7 @@ the stream they were made with. Both end at descriptors 1 and 2, so that is wher
 
 import contextlib
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -43,12 +44,20 @@ def captured_output() -> Iterator[Captured]:
 
 @contextlib.contextmanager
 def _descriptors_to(target: int) -> Iterator[None]:
+    _flush()  # what was printed before the block belongs to the terminal
     saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
     try:
         for descriptor in saved:
             os.dup2(target, descriptor)
         yield
     finally:
+        _flush()
         for descriptor, original in saved.items():
             os.dup2(original, descriptor)
             os.close(original)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None and not stream.closed:
+            stream.flush()

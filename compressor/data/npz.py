@@ -70,4 +70,4 @@ def _split(arrays: dict[str, NDArray[np.generic]], split: str, path: Path) -> La
             f"{path}: y_{split} is {labels.dtype} of shape {labels.shape}, for {len(images)} images",
             f"store labels as integers of shape ({len(images)},)",
         )
-    return Labelled(pixels=ArrayPixels(images.astype(np.uint8)), labels=labels.astype(np.int64))
+    return Labelled(pixels=ArrayPixels(images.astype(np.uint8, copy=False)), labels=labels.astype(np.int64))

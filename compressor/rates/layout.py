@@ -43,7 +43,7 @@ class TableLayout:
     @property
     def expected(self) -> tuple[str, ...]:
         """What each number means: its layers."""
-        return tuple(" and ".join(layers) for layers in self.entries)
+        return tuple(_in_words(layers) for layers in self.entries)
 
     def widths(self, rates: Sequence[float], sizes: Mapping[str, int]) -> dict[str, int]:
         """Return module path -> int(c * (1 - r))."""
@@ -52,6 +52,12 @@ class TableLayout:
             for layers, rate in zip(self.entries, rates, strict=True)
             for layer in layers
         }
+
+
+def _in_words(layers: tuple[str, ...]) -> str:
+    if len(layers) <= 2:
+        return " and ".join(layers)
+    return f"{layers[0]} and the {len(layers) - 1} layers added to it"
 
 
 def truncated(channels: int, rate: float) -> int:

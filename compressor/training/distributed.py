@@ -5,6 +5,7 @@ environment variables. Batch normalisation is not synchronised: each worker norm
 the batch, and the running statistics are averaged over the workers before every validation.
 """
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -82,7 +83,11 @@ def data_parallel(model: nn.Module) -> nn.Module:
     """Return ``model`` wrapped so that gradients are averaged over workers, or itself in a lone process."""
     if not active():
         return model
-    # buffers are averaged once per epoch instead of copied from rank 0 before every forward pass
+    # buffers are averaged once per epoch instead of copied from rank 0 before every forward pass; the option
+    # that says so has another name from PyTorch 2.14 on
+    options = inspect.signature(DistributedDataParallel).parameters
+    if "forward_sync_buffers" in options:
+        return DistributedDataParallel(model, forward_sync_buffers=False)
     return DistributedDataParallel(model, broadcast_buffers=False)
 
 

@@ -82,7 +82,7 @@ def _run(
             records = [dataclasses.asdict(past) for past in history]
             folder.save({"trainer": trainer.state(), "best": best, "history": records})
             folder.log(record)
-            _LOG.info(
+            _say(
                 "epoch %d/%d: loss %.4f, validation top-1 %.2f %%, %.0f images/s",
                 *(record.epoch, recipe.epochs, record.train_loss, record.val_top1, record.images_per_s),
             )
@@ -92,11 +92,11 @@ def _run(
 def _resumed(trainer: Trainer, folder: RunFolder) -> tuple[list[EpochRecord], dict[str, Tensor]]:
     state = folder.load()
     if state is None:
-        _LOG.info("nothing to resume in %s: starting with epoch 1", folder.path)
+        _say("nothing to resume in %s: starting with epoch 1", folder.path)
         return [], {}
     trainer.restore(state["trainer"])
     history = [EpochRecord(**record) for record in state["history"]]
-    _LOG.info("resuming after epoch %d", len(history))
+    _say("resuming after epoch %d", len(history))
     return history, state["best"]
 
 
@@ -117,3 +117,9 @@ def _check(data: DataSplits, recipe: Recipe, teacher: nn.Module | None) -> None:
 
 def _snapshot(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def _say(message: str, *values: object) -> None:
+    """Log on one worker what all of them would say."""
+    if distributed.rank() == 0:
+        _LOG.info(message, *values)

@@ -5,7 +5,6 @@ raises, and per node when a kernel is missing. Both are switched off, and the pr
 reports is checked; so a session on ``cuda`` runs there or does not open.
 """
 
-import functools
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -97,9 +96,8 @@ def _session(model: str | bytes, options: SessionOptions) -> Any:
     return session
 
 
-@functools.cache
 def _cuda_failure(device: str) -> str | None:
-    """Return why CUDA does not work; remembered, as libraries do not appear while a process runs."""
+    """Return why a session on CUDA does not open."""
     with captured_output() as chatter:
         try:
             _session(_one_relu(), SessionOptions(device=device))

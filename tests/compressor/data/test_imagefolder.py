@@ -65,12 +65,12 @@ def test_unreadable_image_is_named(folder, cpu):
 @pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
 def test_many_images_are_decoded_by_workers_in_order_and_with_clear_errors(folder, cpu):
     for number in range(300):
-        paint(folder / "val" / "ant" / f"{number:03}.png", (number // 2, 0, 0), size=(8, 8))
+        paint(folder / "val" / "ant" / f"0{number:03}.png", (number // 2, 0, 0), size=(8, 8))
     data = open_data(f"imagefolder:{folder}", PLAIN)
     reds = torch.cat([images[:, 0, 0, 0] for images, _ in data.test.batches(64, device=cpu)]) * 255
     assert reds[:300].round().tolist() == [number // 2 for number in range(300)]
-    (folder / "val" / "ant" / "150.png").write_bytes(b"torn")
-    with pytest.raises(UsageError, match=r"cannot read image .*150\.png"):
+    (folder / "val" / "ant" / "0150.png").write_bytes(b"torn")
+    with pytest.raises(UsageError, match=r"cannot read image .*0150\.png"):
         list(data.test.batches(64, device=cpu))
 
 

@@ -1,0 +1,79 @@
+"""The command line: parse, call one function, print. One file per command.
+
+Nothing here imports torch before a command runs, so that ``compress --help`` answers at once. Exit codes:
+0 ok, 1 internal error, 2 usage, 3 regression gate failed, 4 parity or accuracy below its limit, 5 backend or
+device missing, 130 interrupted.
+"""
+
+import logging
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from compressor import __version__
+from compressor.cli.bench import bench
+from compressor.cli.doctor import doctor
+from compressor.cli.evaluate import evaluate
+from compressor.cli.export import export
+from compressor.cli.finetune import finetune
+from compressor.cli.models import models
+from compressor.cli.prune import prune
+from compressor.errors import CompressError
+
+app = typer.Typer(
+    name="compress",
+    help="Prune a trained CNN until it is really faster: prune, finetune, eval, export, bench.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for _name, _command in {
+    "models": models,
+    "prune": prune,
+    "finetune": finetune,
+    "eval": evaluate,
+    "export": export,
+    "bench": bench,
+    "doctor": doctor,
+}.items():
+    app.command(_name)(_command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show details, and tracebacks of errors.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(message)s")
+
+
+def main() -> None:
+    """Run the command line and exit; errors end in a message and an exit code, not in a traceback."""
+    verbose = bool({"-v", "--verbose"} & set(sys.argv[1:3]))
+    try:
+        app()
+    except CompressError as error:
+        if verbose:
+            traceback.print_exc()
+        typer.secho(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # the last resort: a bug of ours must not end in a page of frames
+        if verbose:
+            traceback.print_exc()
+        typer.secho(
+            f"Internal error: {type(error).__name__}: {error}\n"
+            "Hint: run again as `compress --verbose ...` and report what it prints.",
+            err=True,
+        )
+        sys.exit(1)

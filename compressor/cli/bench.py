@@ -1,0 +1,45 @@
+"""``compress bench``: interleaved timing of models, the first one as baseline."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compressor.cli.options import DeviceOpt, InputOpt, SeedOpt, ThreadsOpt
+from compressor.errors import UsageError
+
+
+def bench(
+    models: Annotated[list[str], typer.Argument(help="Artifacts, .onnx files or names; the first is the baseline.", show_default=False)],
+    backend: Annotated[str, typer.Option("--backend", help="Runtimes, separated by commas: onnxruntime, torch.")] = "onnxruntime",
+    batch: Annotated[str, typer.Option("--batch", help="Images per call, separated by commas.")] = "1,8",
+    threads: ThreadsOpt = None,
+    device: DeviceOpt = "cpu",
+    against: Annotated[str | None, typer.Option("--against", help="Baseline, if it is not the first model.")] = None,
+    budget: Annotated[float, typer.Option("--seconds", help="Timed seconds per model and batch size.")] = 3.0,
+    shape: InputOpt = None,
+    seed: SeedOpt = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
+    save: Annotated[Path | None, typer.Option("--save", "-o", help="Also write the JSON document here.")] = None,
+) -> None:
+    """Measure MODELS: p50, p90, p99, throughput, and the speed-up with its 95 % interval.
+
+    Examples: compress bench dense half --backend onnxruntime --batch 1,8 --threads 2;
+    compress bench dense.onnx half.onnx --batch 1 --json
+    """
+    names = [against, *models] if against else models
+    from compressor.cli.bench_run import Request, run
+
+    run(
+        Request(
+            models=tuple(names), backends=tuple(backend.split(",")), batches=_numbers(batch), threads=threads,
+            device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
+        )
+    )  # fmt: skip
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--batch {text!r}", "write numbers separated by commas, 1,8.") from None

@@ -1,0 +1,131 @@
+"""What ``compress bench`` does: give every model the form its backend opens, measure, report."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from bench.document import report_to_json
+from bench.run import BenchReport, Candidate
+from bench.run import bench as measure_models
+from bench.table import render
+from compressor.artifact import Manifest, is_artifact, load_artifact, save_artifact
+from compressor.cli import output
+from compressor.cli.sources import open_model, parse_shapes
+from compressor.cost import measure
+from compressor.errors import CompressError, UsageError
+from compressor.plan import PrunePlan
+from compressor.types import InputSpec
+from export.backends import BACKENDS, SessionOptions, require_device
+from export.deploy import deploy
+from export.metadata import read_input
+from export.to_onnx import file_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One ``compress bench``, as typed."""
+
+    models: tuple[str, ...]
+    backends: tuple[str, ...]
+    batches: tuple[int, ...]
+    threads: int | None
+    device: str
+    budget_s: float
+    shape: str | None
+    seed: int
+    json: bool
+    save: Path | None
+
+
+def run(request: Request) -> None:
+    """Carry out a request and print its result."""
+    if request.save and request.save.exists():
+        raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
+    for name in request.backends:
+        require_device(BACKENDS.get(name), request.device)
+    with tempfile.TemporaryDirectory(prefix="compress-bench-") as scratch:
+        report = joined([_measured(request, name, Path(scratch)) for name in request.backends])
+    document = report_to_json(report)
+    if request.save:
+        _write(request.save, document)
+    if request.json:
+        output.print_json(document)
+    else:
+        output.show(render(report))
+
+
+def _write(path: Path, document: dict[str, object]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=1) + "\n")
+    except OSError as error:
+        raise CompressError(f"cannot write {path}: {error.strerror}", "choose another --save.") from error
+
+
+def joined(reports: Sequence[BenchReport]) -> BenchReport:
+    """Return one report with the results of several."""
+    return replace(
+        reports[0],
+        results=tuple(r for report in reports for r in report.results),
+        comparisons=tuple(c for report in reports for c in report.comparisons),
+    )
+
+
+def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
+    suffix = BACKENDS.get(backend).suffix
+    candidates = [_candidate(name, suffix, request, scratch) for name in request.models]
+    options = SessionOptions(device=request.device, threads=request.threads)
+    with Progress(console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal) as bar:
+        task = bar.add_task(backend)
+        return measure_models(
+            candidates, backend=backend, options=options, batches=request.batches,
+            budget_s=request.budget_s, seed=request.seed,
+            progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+        )  # fmt: skip
+
+
+def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candidate:
+    """Return a model in the form that files of ``suffix`` have, made on the way where it has another."""
+    path = Path(name)
+    if path.suffix == ".onnx":
+        return _file(path, suffix, request.shape)
+    folder = path if is_artifact(path) else _dense(name, request.shape, scratch)
+    model, manifest = load_artifact(folder)
+    if suffix == ".onnx":
+        file = scratch / f"{manifest.digest()[:16]}.onnx"
+        if not file.exists():
+            output.say(f"exporting {name}")
+            deploy(model, manifest, file, threads=request.threads)
+        return Candidate(name=name, path=file, inputs=manifest.input, digest=file_digest(file))
+    return Candidate(name=name, path=folder, inputs=manifest.input, digest=manifest.digest())
+
+
+def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", "check the path, or export it: compress export.")
+    if suffix != ".onnx":
+        raise UsageError(f"{path} is an ONNX file, which this backend does not open", "give the artifact folder.")
+    inputs = InputSpec(shapes=parse_shapes(shape)) if shape else read_input(path)
+    return Candidate(name=str(path), path=path, inputs=inputs, digest=file_digest(path))
+
+
+def _dense(name: str, shape: str | None, scratch: Path) -> Path:
+    """Return an artifact of an unpruned model; speed does not depend on its random weights."""
+    folder = scratch / name.replace(":", "_").replace("/", "_")
+    if folder.exists():
+        return folder
+    source = open_model(name, None, None, shape)
+    output.say(f"{name}: {source.weights}")
+    cost = measure(source.model, source.arch.example())
+    manifest = Manifest(
+        arch=source.arch.name, arch_kwargs=dict(source.arch.kwargs), input=source.arch.input,
+        plan=PrunePlan(arch=source.arch.name, steps=()), method="dense", cost_before=cost, cost_after=cost,
+        weights_from=source.weights,
+    )  # fmt: skip
+    save_artifact(source.model, manifest, folder)
+    return folder

@@ -1,0 +1,33 @@
+"""Options that several commands share, declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelArg = Annotated[
+    str, typer.Argument(help="Name, package.module:factory, or an artifact folder.", show_default=False)
+]
+ArtifactArg = Annotated[Path, typer.Argument(help="Artifact folder that `compress prune` wrote.", show_default=False)]
+OutputOpt = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.", show_default=False)]
+WeightsOpt = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Checkpoint (.pth, .th, .safetensors). Random weights without it."),
+]
+ClassesOpt = Annotated[int | None, typer.Option("--classes", help="Number of classes, if not the usual one.")]
+InputOpt = Annotated[
+    str | None, typer.Option("--input", help="Input shape, 3x224x224; several inputs separated by commas.")
+]
+DataOpt = Annotated[
+    str | None,
+    typer.Option("--data", help="digits | cifar10:DIR | npz:FILE | imagefolder:DIR | synthetic:NxCxHxW."),
+]
+DeviceOpt = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+RecipeOpt = Annotated[Path | None, typer.Option("--recipe", help="TOML file of training settings.")]
+EpochsOpt = Annotated[int | None, typer.Option("--epochs", help="Epochs of fine-tuning.")]
+SetOpt = Annotated[
+    list[str] | None, typer.Option("--set", help="Training setting, lr=0.05 or ema=0.999; repeatable.")
+]
+SeedOpt = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+ThreadsOpt = Annotated[int | None, typer.Option("--threads", help="CPU threads of the runtime.")]

@@ -1,0 +1,97 @@
+"""``compress prune``: plan, shrink, optionally fine-tune, and save."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compressor.cli.options import (
+    ClassesOpt,
+    DataOpt,
+    DeviceOpt,
+    EpochsOpt,
+    InputOpt,
+    JsonOpt,
+    ModelArg,
+    OutputOpt,
+    RecipeOpt,
+    SeedOpt,
+    SetOpt,
+    WeightsOpt,
+)
+from compressor.errors import UsageError
+from compressor.types import RateSpec, Recipe, Scope
+
+if TYPE_CHECKING:
+    from compressor.cli.sources import Source
+    from compressor.prune import Planned
+    from compressor.types import Cost
+
+
+def prune(
+    model: ModelArg,
+    output: OutputOpt = None,
+    weights: WeightsOpt = None,
+    method: Annotated[str, typer.Option("--method", help="Criterion: l1, l2, bn_scale, fpgm, taylor, random.")] = "l1",
+    rates: Annotated[str | None, typer.Option("--rates", help='Published string: "[0.]+[0.18]*29".')] = None,
+    layout: Annotated[str | None, typer.Option("--layout", help="coring | central-filter.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Share of every group to remove.")] = None,
+    macs: Annotated[float | None, typer.Option("--macs", help="Share of the MACs that may remain.")] = None,
+    params: Annotated[float | None, typer.Option("--params", help="Share of the parameters that may remain.")] = None,
+    scope: Annotated[Scope, typer.Option("--scope", help="Same rate everywhere, or one ranking of all.")] = "uniform",
+    round_to: Annotated[int, typer.Option("--round-to", help="Widths become multiples of this.")] = 1,
+    keep: Annotated[list[str] | None, typer.Option("--keep", help="Modules to leave whole, a glob; repeatable.")] = None,
+    max_rate: Annotated[float, typer.Option("--max-rate", help="Most that one group loses under --macs, --params.")] = 0.9,
+    allow_inexact: Annotated[bool, typer.Option("--allow-inexact", help="Also prune under norms over channels.")] = False,
+    data: DataOpt = None,
+    epochs: EpochsOpt = None,
+    recipe: RecipeOpt = None,
+    settings: SetOpt = None,
+    classes: ClassesOpt = None,
+    shape: InputOpt = None,
+    device: DeviceOpt = "cpu",
+    seed: SeedOpt = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check, write nothing.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Print the channel groups first.")] = False,
+    json: JsonOpt = False,
+) -> None:
+    """Prune MODEL and write an artifact.
+
+    Examples: compress prune resnet50 --weights r50.pth --macs 0.5 --round-to 16 -o half;
+    compress prune resnet56_cifar --rates "[0.]+[0.18]*29" --dry-run --json
+    """
+    spec = _spec(rates, layout, rate, macs, params, scope, round_to, keep, max_rate, allow_inexact)
+    from compressor.cli.prune_run import Request, run
+    from compressor.cli.sources import open_device, open_model, output_path
+    from compressor.cli.training import resolve_recipe
+
+    training: Recipe | None = None
+    if epochs is not None or recipe is not None:
+        training = resolve_recipe(recipe, epochs, settings or [], Recipe(seed=seed))
+    if training and data is None:
+        raise UsageError("fine-tuning needs images", "give --data, for instance --data digits.")
+    target = None if dry_run else output_path(output)
+    source = open_model(model, weights, classes, shape)
+    request = Request(
+        source=source, spec=spec, method=method, data=data, recipe=training,
+        output=target, device=open_device(device), seed=seed, explain=explain, json=json,
+    )  # fmt: skip
+    run(request)
+
+
+def _spec(
+    rates: str | None, layout: str | None, rate: float | None, macs: float | None, params: float | None,
+    scope: Scope, round_to: int, keep: list[str] | None, max_rate: float, allow_inexact: bool,
+) -> RateSpec:  # fmt: skip
+    numbers = {"rate": rate, "macs": macs, "params": params}
+    given: list[Any] = [name for name, value in numbers.items() if value is not None]
+    given += ["rates"] if rates is not None else []
+    if len(given) != 1:
+        found = " and ".join(f"--{name}" for name in given) or "none"
+        raise UsageError(f"how much to remove is not clear: {found} given", "give one of --rates, --rate, --macs, --params.")
+    if layout is not None and rates is None:
+        raise UsageError("--layout reads --rates, and there are none", "give --rates, or leave --layout out.")
+    return RateSpec(
+        target=given[0], rates=rates or "", layout=layout, fraction=numbers.get(given[0]) or 0.0, scope=scope,
+        round_to=round_to, protect=tuple(keep or ()), max_rate=max_rate, allow_inexact=allow_inexact,
+    )  # fmt: skip

@@ -1,0 +1,191 @@
+"""What ``compress prune`` does, in order: plan, shrink, count, score, fine-tune, save, report."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from compressor.artifact import Manifest, save_artifact
+from compressor.cli import output
+from compressor.cli.sources import Source
+from compressor.codec import Json, encode
+from compressor.cost import measure
+from compressor.criteria import CRITERIA, Criterion
+from compressor.data import DataSplits, open_data
+from compressor.plan import PrunePlan
+from compressor.prune import Planned, make_plan
+from compressor.shrink import shrink
+from compressor.training import evaluate, fine_tune
+from compressor.types import Accuracy, Cost, RateSpec, Recipe
+
+_CALIBRATION_IMAGES = 1024
+_CALIBRATION_BATCH = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One ``compress prune``, resolved."""
+
+    source: Source
+    spec: RateSpec
+    method: str
+    data: str | None
+    recipe: Recipe | None
+    output: Path | None
+    device: torch.device
+    seed: int
+    explain: bool
+    json: bool
+
+
+def run(request: Request) -> None:
+    """Carry out a request and print its result."""
+    source = request.source
+    criterion = _criterion(request)
+    data = open_data(request.data, source.arch.input, classes=_classes(source)) if request.data else None
+    planned = make_plan(source.model, source.arch, request.spec, criterion, _calibration(data, criterion))
+    if request.explain:
+        output.say(planned.graph.explain())
+    small = shrink(source.model, planned.plan)
+    before, after = _costs(source, small)
+    document = _document(request, planned, before, after)
+    if request.output is None:
+        _print(request, document, planned, before, after, {})
+        return
+    metrics, small = _train(request, source.model, small, data)
+    manifest = _manifest(request, planned, before, after, metrics)
+    saved = save_artifact(small, manifest, request.output)
+    document |= {"artifact": str(request.output), "digest": saved.digest(), "metrics": _metrics(metrics)}
+    _print(request, document, planned, before, after, metrics)
+
+
+def _criterion(request: Request) -> Criterion:
+    kind = CRITERIA.get(request.method)
+    return kind(seed=request.seed) if request.method == "random" else kind()  # type: ignore[call-arg]
+
+
+def _classes(source: Source) -> int | None:
+    with torch.no_grad():
+        out = source.model(*source.arch.example())
+    return int(out.shape[1]) if isinstance(out, Tensor) and out.ndim == 2 else None
+
+
+def _calibration(data: DataSplits | None, criterion: Criterion) -> Iterator[tuple[Tensor, Tensor]] | None:
+    if data is None or not criterion.needs:
+        return None
+    batches = data.train.batches(_CALIBRATION_BATCH, device=torch.device("cpu"))
+    return islice(batches, _CALIBRATION_IMAGES // _CALIBRATION_BATCH)
+
+
+def _costs(source: Source, small: nn.Module) -> tuple[Cost, Cost]:
+    inputs = source.arch.example()
+    dense = source.manifest.cost_before if source.manifest else measure(source.model, inputs)
+    return dense, measure(small, inputs)
+
+
+def _train(
+    request: Request, dense: nn.Module, small: nn.Module, data: DataSplits | None
+) -> tuple[dict[str, Accuracy], nn.Module]:
+    """Score before and after, fine-tuning between where asked; the test split decides nothing."""
+    if data is None or request.output is None:
+        return {}, small
+    device = request.device
+    metrics = {
+        "test dense": evaluate(dense, data.test, device=device),
+        "test pruned": evaluate(small, data.test, device=device),
+    }
+    if request.recipe:
+        run_dir = request.output.with_name(f"{request.output.name}.run")
+        output.say(f"fine-tuning {request.recipe.epochs} epochs; checkpoints in {run_dir}")
+        teacher = dense if request.recipe.distill else None
+        fine_tune(small, data, request.recipe, run_dir=run_dir, teacher=teacher, device=device, resume=True)
+        metrics["val fine-tuned"] = evaluate(small, data.val, device=device)
+        metrics["test fine-tuned"] = evaluate(small, data.test, device=device)
+    return metrics, small
+
+
+def _manifest(
+    request: Request, planned: Planned, before: Cost, after: Cost, metrics: dict[str, Accuracy]
+) -> Manifest:
+    source = request.source
+    return Manifest(
+        arch=source.arch.name,
+        arch_kwargs=dict(source.arch.kwargs),
+        input=source.arch.input,
+        plan=joined(source.plan, planned.plan),
+        method=f"{request.method}, {_asked(request.spec)}",
+        cost_before=before,
+        cost_after=after,
+        weights_from=source.weights,
+        data=request.data or "",
+        metrics=metrics,
+        recipe=request.recipe,
+        oracle=planned.oracle,
+    )
+
+
+def joined(first: PrunePlan, second: PrunePlan) -> PrunePlan:
+    """Return the plan that does one after the other."""
+    return replace(second, steps=(*first.steps, *second.steps), notes=(*first.notes, *second.notes))
+
+
+def _asked(spec: RateSpec) -> str:
+    asked = spec.rates if spec.target == "rates" else f"{spec.target} {spec.fraction} {spec.scope}"
+    return asked + (f", widths in multiples of {spec.round_to}" if spec.round_to > 1 else "")
+
+
+def _document(request: Request, planned: Planned, before: Cost, after: Cost) -> Json:
+    return {
+        "model": request.source.arch.name,
+        "weights": request.source.weights,
+        "method": request.method,
+        "dry_run": request.output is None,
+        "plan": {
+            "digest": planned.plan.digest(),
+            "groups": [encode(group) for group in planned.plan.groups],
+            "notes": list(planned.plan.notes),
+        },
+        "cost_before": encode(before),
+        "cost_after": encode(after),
+        "oracle": encode(planned.oracle),
+    }
+
+
+def _metrics(metrics: dict[str, Accuracy]) -> dict[str, Any]:
+    return {name: encode(accuracy) for name, accuracy in metrics.items()}
+
+
+def _print(
+    request: Request, document: Json, planned: Planned, before: Cost, after: Cost, metrics: dict[str, Accuracy]
+) -> None:
+    if request.json:
+        output.print_json(document)
+        return
+    groups = [(g.name, g.size, g.requested, g.kept, g.reason) for g in planned.plan.groups]
+    costs = [
+        ("parameters", f"{before.params:,}", f"{after.params:,}", f"{after.params / before.params:.3f}"),
+        ("MACs (conv + linear)", f"{before.macs:,}", f"{after.macs:,}", f"{after.macs / before.macs:.3f}"),
+        ("MACs (thop)", f"{before.thop_macs:,}", f"{after.thop_macs:,}", ""),
+    ]
+    output.show(
+        output.table(("group", "size", "requested", "kept", "why"), groups),
+        output.table(("", "before", "after", "share"), costs),
+    )
+    output.show(f"weights: {request.source.weights}; {_proof(planned)}")
+    for note in planned.plan.notes:
+        output.show(f"note: {note}")
+    for name, score in metrics.items():
+        output.show(f"{name}: top-1 {score.top1:.2f} %, top-5 {score.top5:.2f} % of {score.images} images")
+    if request.output:
+        output.show(f"written: {request.output}. MACs are not speed: compress bench measures it.")
+
+
+def _proof(planned: Planned) -> str:
+    oracle = planned.oracle
+    if oracle.refused:
+        return f"the oracle does not apply: {oracle.refused}"
+    return f"shrunk and masked model differ by {oracle.max_relative_difference:.1e} (limit {oracle.limit:.0e})"

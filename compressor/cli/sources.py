@@ -1,0 +1,112 @@
+"""From what the user typed to a model in memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from compressor.artifact import Manifest, architecture_of, is_artifact, load_artifact
+from compressor.errors import BackendMissingError, UsageError
+from compressor.plan import PrunePlan
+from compressor.weights import load_weights
+from compressor.zoo import Architecture, find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A model and where it came from.
+
+    Attributes:
+        model: in evaluation mode.
+        arch: its architecture, with arguments and input.
+        plan: what was already removed from it.
+        weights: a sentence on its weights.
+        manifest: of the artifact it came from, or None.
+    """
+
+    model: nn.Module
+    arch: Architecture
+    plan: PrunePlan
+    weights: str
+    manifest: Manifest | None = None
+
+
+def open_model(name: str, weights: Path | None, classes: int | None, shape: str | None) -> Source:
+    """Open an artifact folder, or build a model by name and load a checkpoint into it.
+
+    Raises:
+        UsageError: there is no such model, or the options do not fit it.
+    """
+    if is_artifact(Path(name)):
+        return _from_artifact(Path(name), weights, classes, shape)
+    if Path(name).is_dir():
+        raise UsageError(f"{name} is a folder but no artifact: it has no manifest.json", "give the folder of -o.")
+    kwargs: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+    arch = find(name).with_options(kwargs, parse_shapes(shape) if shape else None)
+    model = arch.build()
+    if weights is not None:
+        load_weights(model, weights, arch)
+    words = weights.name if weights else "random initialisation"
+    return Source(model=model, arch=arch, plan=PrunePlan(arch=arch.name, steps=()), weights=words)
+
+
+def _from_artifact(path: Path, weights: Path | None, classes: int | None, shape: str | None) -> Source:
+    if weights or classes or shape:
+        raise UsageError(
+            f"{path} is an artifact and brings its own weights, classes and input",
+            "leave out --weights, --classes and --input.",
+        )
+    model, manifest = load_artifact(path)
+    return Source(
+        model=model,
+        arch=architecture_of(manifest),
+        plan=manifest.plan,
+        weights=manifest.weights_from,
+        manifest=manifest,
+    )
+
+
+def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes in ``3x224x224`` or ``3x224x224,8``.
+
+    Raises:
+        UsageError: the text is no shape.
+    """
+    try:
+        shapes = tuple(tuple(int(n) for n in part.split("x")) for part in text.split(","))
+    except ValueError:
+        shapes = ((0,),)
+    if any(n < 1 for shape in shapes for n in shape):
+        raise UsageError(f"{text!r} is no input shape", "write channels x height x width: 3x224x224.")
+    return shapes
+
+
+def open_device(name: str) -> torch.device:
+    """Return a device that is really there.
+
+    Raises:
+        UsageError: the name means nothing.
+        BackendMissingError: CUDA was asked for and is not usable.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}", "use cpu, cuda or cuda:N.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BackendMissingError("CUDA is not usable here", "use --device cpu, or see: compress doctor.")
+    return device
+
+
+def output_path(path: Path | None) -> Path:
+    """Return the path of ``-o``, which must be given and free.
+
+    Raises:
+        UsageError: it was left out, or exists.
+    """
+    if path is None:
+        raise UsageError("nowhere to write", "give -o FOLDER, or --dry-run to see the plan only.")
+    if path.exists():
+        raise UsageError(f"{path} exists", "choose another -o, or remove it first.")
+    return path

@@ -1,0 +1,54 @@
+"""What an exported file says about itself, written by ``compress export`` and read by everything after it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import compressor
+from compressor.artifact import Manifest
+from compressor.codec import decode, encode
+from compressor.errors import UsageError
+from compressor.types import InputSpec
+
+_INPUT = "compress.input"
+
+
+def metadata_of(manifest: Manifest) -> dict[str, str]:
+    """Return the properties of an ONNX file made from an artifact."""
+    return {
+        "compress.version": compressor.__version__,
+        "compress.architecture": manifest.arch,
+        "compress.artifact": manifest.digest(),
+        _INPUT: json.dumps(encode(manifest.input)),
+    }
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the properties of an ONNX file; its weights are not read.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (OSError, DecodeError, ValueError) as error:
+        raise UsageError(f"{path} is not a readable ONNX file: {error}", "export it again.") from error
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def read_input(path: Path) -> InputSpec:
+    """Return the input that an ONNX file was exported for.
+
+    Raises:
+        UsageError: the file is not ours and does not say.
+    """
+    properties: Mapping[str, str] = read_metadata(path)
+    if _INPUT not in properties:
+        raise UsageError(
+            f"{path} does not say what it takes: it was not written by compress export",
+            "give --input, for instance 3x224x224.",
+        )
+    return decode(InputSpec, json.loads(properties[_INPUT]), str(path))
