@@ -7,17 +7,17 @@ from bench.comparison import BenchReport, Comparison
 from bench.statistics import percentiles, throughput_per_s
 from compressor.types import BenchResult
 
-_COLUMNS = ("batch", "model", "p50 ms", "p90 ms", "p99 ms", "samples/s", "speed-up (95 %)")
+_FIGURES = ("p50 ms", "p90 ms", "p99 ms", "samples/s")
 
 
 def render(report: BenchReport) -> Table:
     """Return a table; a speed-up whose interval includes 1 reads "no difference". Notes stand below."""
-    table = Table(box=SIMPLE, padding=(0, 1), caption="\n".join(_notes(report)), caption_justify="left")
-    for column in _COLUMNS:
-        if column == "model":
-            table.add_column(column, overflow="fold")
-        else:
-            table.add_column(column, justify="right", no_wrap=True)
+    table = Table(box=SIMPLE, caption="\n".join(_notes(report)), caption_justify="left")
+    table.add_column("batch", justify="right", no_wrap=True)
+    table.add_column("model", overflow="fold", min_width=12)
+    for column in _FIGURES:
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("speed-up (95 %)", min_width=15)
     comparisons = {(c.model, c.backend, c.batch): c for c in report.comparisons}
     for result in report.results:
         key = (result.model, result.settings.backend, result.settings.batch)

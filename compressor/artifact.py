@@ -135,6 +135,8 @@ def save_artifact(model: nn.Module, manifest: Manifest, path: Path) -> Manifest:
         manifest = replace(
             manifest, sha256=hashlib.sha256(weights).hexdigest(), environment=_environment()
         )
+        # Through JSON once, so that a number given as 1 has the same digest here as when read back as 1.0.
+        manifest = manifest_from_json(json.loads(json.dumps(manifest_to_json(manifest))), str(path))
         text = {**manifest_to_json(manifest), "digest": manifest.digest()}
         (folder / WEIGHTS).write_bytes(weights)
         (folder / MANIFEST).write_text(json.dumps(text, indent=1) + "\n")
@@ -188,9 +190,10 @@ def read_manifest(path: Path) -> Manifest:
     except (ValueError, OSError) as error:
         raise ArtifactError(f"{file} cannot be read: {error}", "the file is damaged; write it again.") from error
     manifest = manifest_from_json(data, str(file))
-    if data.get("digest") != manifest.digest():
+    expected = data.pop("digest", None)
+    if expected != digest(data):
         raise ArtifactError(
-            f"{file} was changed: its digest is {manifest.digest()}, expected {data.get('digest')}",
+            f"{file} was changed: its digest is {digest(data)}, expected {expected}",
             "write the artifact again; manifests are not edited by hand.",
         )
     return manifest

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from compressor.errors import OracleError
+from compressor.errors import CompressError, OracleError
 from compressor.plan import PrunePlan
 from compressor.types import OracleReport
 
@@ -63,7 +63,9 @@ def run_shrunk(model: nn.Module, plan: PrunePlan, inputs: Sequence[Tensor]) -> l
     """
     try:
         return outputs_of(shrink(model, plan), inputs)
-    except RuntimeError as error:
+    except CompressError:
+        raise
+    except Exception as error:  # a user's forward may fail in any way when channels are fewer
         raise OracleError(f"the shrunk {plan.arch} does not run: {error}", _HINT) from error
 
 

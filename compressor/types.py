@@ -155,7 +155,7 @@ class Recipe:
         distill: weight of the distillation loss against the labels' (0..1); needs a teacher.
         temperature: softening of both distributions in the distillation loss.
         augment: random shift by 4 pixels and horizontal flip.
-        flip: whether ``augment`` may flip (digits must not be).
+        flip: whether ``augment`` may flip; data sets whose images may not be mirrored overrule it.
         amp: mixed precision where the device has it.
         patience: epochs without a better validation accuracy before stopping; 0 never stops.
         seed: of everything random.

@@ -1,6 +1,7 @@
 """Read checkpoints that others wrote, without executing anything in them."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,9 @@ def _safetensors(path: Path) -> Any:  # noqa: ANN401 (a foreign file may hold an
 
 def _pickled(path: Path) -> Any:  # noqa: ANN401 (a foreign file may hold anything)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on pickle protocols; what matters ends in an error
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).split("WeightsUnpickler error: ")[-1].splitlines()[0]
         raise UsageError(

@@ -1,12 +1,11 @@
-"""What a model looks like from outside: names of its inputs and outputs, example inputs, evaluation mode.
+"""What a model looks like from outside: names of its inputs and outputs, example inputs.
 
 One rule of names holds for ONNX files and for PyTorch sessions, so that the two can be compared by name:
 a single input is ``input``, several are ``input_0``, ``input_1`` ...; outputs likewise, except that a model
 returning a dictionary (torchvision's segmentation models) keeps its keys.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -62,18 +61,6 @@ def example_tensors(model: nn.Module, inputs: InputSpec, batch: int) -> tuple[Te
     parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     arrays = example_arrays(inputs, batch, seed=(0,))
     return tuple(torch.from_numpy(a).to(parameter.device, parameter.dtype) for a in arrays)
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[nn.Module]:
-    """Put the model in evaluation mode for the block; each module then gets its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield model
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _numbered(stem: str, count: int) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ from torch.onnx import ONNXProgram
 
 from compressor.errors import CompressError, UsageError
 from compressor.types import InputSpec
-from export.model_io import evaluating, example_tensors, input_names, named_outputs
+from compressor.modes import evaluation
+from export.model_io import example_tensors, input_names, named_outputs
 from export.quiet import captured_output
 
 OPSET: Final = 18
@@ -106,7 +107,7 @@ def _require_free(path: Path) -> None:
 
 def _exported(model: nn.Module, inputs: InputSpec) -> ONNXProgram:
     example = example_tensors(model, inputs, _EXAMPLE_BATCH)
-    with evaluating(model), torch.no_grad(), captured_output() as chatter:
+    with evaluation(model), torch.no_grad(), captured_output() as chatter:
         try:
             return _traced(model, example, input_names(inputs))
         except CompressError:

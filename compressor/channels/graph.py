@@ -204,7 +204,7 @@ def _group(
         consumers=consumers,
         members=tuple(m.tensor if SELF_EDITING in m.tensor else f"{m.tensor}:{m.axis}" for m in maps),
         frozen=frozen,
-        inexact=inexact,
+        inexact=None if frozen else inexact,
     )
 
 

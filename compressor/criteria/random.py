@@ -26,6 +26,6 @@ class Random:
 
     def __call__(self, group: GroupView) -> Tensor:
         """Return (units,) scores."""
-        name = zlib.crc32(group.name.encode())
-        generator = torch.Generator().manual_seed(self.seed * 2**32 + name)
+        seed = zlib.crc32(f"{self.seed} {group.name}".encode())
+        generator = torch.Generator().manual_seed(seed)
         return torch.rand(group.size, generator=generator)

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from compressor.channels.graph import AxisMap, ChannelGraph
 from compressor.channels.ledger import Role
+from compressor.errors import UsageError
 
 
 class Stat(Enum):
     """Statistics that need data; collected once, before any group is scored."""
 
     GRADIENTS = "gradients"
+    ACTIVATIONS = "activations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +26,12 @@ class Statistics:
 
     Attributes:
         gradients: mean loss gradient of each parameter over the collected images.
+        features: name of a layer's weight -> what the criterion made of each of its output channels,
+            (channels,), averaged over the collected images.
     """
 
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
+    features: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +43,17 @@ class Member:
         role: what the axis does with the channels.
         rows: (units, everything else), detached.
         gradient: same shape, or None where gradients were not collected.
+        shape: shape of the slice at one position of the axis, (in, kh, kw) for the output of a convolution;
+            a row holds one such slice per position of its unit, in order.
+        features: statistic of each unit's feature maps, (units,), or None where none was collected.
     """
 
     tensor: str
     role: Role
     rows: Tensor
     gradient: Tensor | None = None
+    shape: tuple[int, ...] = ()
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +95,15 @@ def group_view(model: nn.Module, graph: ChannelGraph, index: int, statistics: St
 def _member(entry: AxisMap, index: int, size: int, tensor: Tensor, statistics: Statistics) -> Member:
     positions = torch.from_numpy(_positions(entry, index, size)).to(tensor.device)
     gradient = statistics.gradients.get(entry.tensor)
+    makes = entry.role in ("producer", "depthwise")
+    features = statistics.features.get(entry.tensor) if makes else None
     return Member(
         tensor=entry.tensor,
         role=entry.role,
         rows=_rows(tensor.detach(), entry.axis, positions),
         gradient=None if gradient is None else _rows(gradient, entry.axis, positions),
+        shape=(*tensor.shape[: entry.axis], *tensor.shape[entry.axis + 1 :]),
+        features=None if features is None else _rows(features, 0, positions).mean(dim=1),
     )
 
 
@@ -110,3 +124,17 @@ def mean_over(members: Sequence[Member], scores: Sequence[Tensor], size: int) ->
     if not members:
         return torch.ones(size)
     return torch.stack(list(scores)).mean(dim=0)
+
+
+def features_of(member: Member) -> Tensor:
+    """Return the statistic of a member's feature maps, (units,).
+
+    Raises:
+        UsageError: none was collected.
+    """
+    if member.features is None:
+        raise UsageError(
+            f"no feature maps were collected for {member.tensor}",
+            "give training images with --data; only nn.Conv and nn.Linear layers that run have maps.",
+        )
+    return member.features

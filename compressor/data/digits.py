@@ -1,7 +1,7 @@
 """``digits``: 1797 handwritten digits of 8x8 pixels, enlarged to the model's input. Needs no download.
 
 Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI 1998, as bundled with
-scikit-learn. Mirrored digits are other symbols: train with ``flip = false``.
+scikit-learn. Mirrored digits are other symbols, so that training never flips them.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ def digits(argument: str, inputs: InputSpec) -> Source:
     return Source(
         name="digits",
         classes=10,
-        train=Labelled(pixels=ArrayPixels(images[train]), labels=labels[train]),
+        train=Labelled(pixels=ArrayPixels(images[train]), labels=labels[train], mirrorable=False),
         test=Labelled(pixels=ArrayPixels(images[test]), labels=labels[test]),
     )
 

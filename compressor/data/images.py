@@ -6,7 +6,7 @@ first, and worker r of w takes every w-th image of it, starting with its r-th.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -82,7 +82,8 @@ class IndexedSet:
         size = min(recipe.batch_size, len(self))
         steps = steps_in_epoch(len(self), recipe.batch_size)
         shards = [order[step * size : (step + 1) * size][rank::world] for step in range(steps)]
-        augmentation = Augmentation.draw(recipe, epoch, len(self.data.labels))
+        changes = recipe if self.data.mirrorable else replace(recipe, flip=False)
+        augmentation = Augmentation.draw(changes, epoch, len(self.data.labels))
         for positions, images in zip(shards, self.data.pixels.read(shards), strict=True):
             yield self._batch(positions, augmentation.apply(images, positions), device)
 

@@ -44,10 +44,17 @@ class ArrayPixels:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Labelled:
-    """Images of one split with their labels, int64 of shape (n,)."""
+    """Images of one split with their labels.
+
+    Attributes:
+        pixels: the images.
+        labels: int64 of shape (n,).
+        mirrorable: whether a mirrored image still shows its label; augmentation never flips where not.
+    """
 
     pixels: PixelSource
     labels: NDArray[np.int64]
+    mirrorable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

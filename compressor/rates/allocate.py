@@ -104,12 +104,12 @@ def _requested(
     sizes = kept_units(graph)
     if spec.target == "rates":
         return _from_string(graph, spec, layouts, arch, locked)
+    if spec.target != "rate":
+        return _to_budget(graph, spec, scores, locked)
     checked_rate(spec.fraction)
-    if spec.target == "rate" and spec.scope == "uniform":
+    if spec.scope == "uniform":
         return _uniform(sizes, spec.fraction, locked)
-    if spec.target == "rate":
-        return _by_rank(graph, scores, spec, locked)(_share_of_units(sizes, spec.fraction, locked))
-    return _to_budget(graph, spec, scores, locked)
+    return _by_rank(graph, scores, spec, locked)(_share_of_units(sizes, spec.fraction, locked))
 
 
 def _uniform(sizes: Ids, rate: float, locked: Mapping[int, str]) -> Ids:
@@ -182,6 +182,10 @@ Family = Callable[[int], Ids]
 
 def _to_budget(graph: ChannelGraph, spec: RateSpec, scores: Scores, locked: Mapping[int, str]) -> Ids:
     """Return the largest member of a family of shrinking networks whose cost is within the budget."""
+    if not 0 < spec.fraction <= 1:
+        raise UsageError(
+            f"--{spec.target} {spec.fraction} is not in (0, 1]", "give the share that may remain, for instance 0.5."
+        )
     cost = cost_model(graph)
     steps, family = _family(graph, spec, scores, locked)
     kind = "macs" if spec.target == "macs" else "params"

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from compressor.data import DataSplits
 from compressor.errors import ArtifactError, UsageError
 from compressor.training import distributed
 from compressor.training.records import EpochRecord
@@ -45,12 +46,13 @@ class Identity:
     shapes: str
 
     @classmethod
-    def of(cls, model: nn.Module, recipe: Recipe, data: str) -> "Identity":
+    def of(cls, model: nn.Module, recipe: Recipe, data: DataSplits) -> "Identity":
         """Return the identity of a run."""
         tensors = [[name, list(t.shape), str(t.dtype)] for name, t in model.state_dict().items()]
         digest = hashlib.sha256(json.dumps(tensors).encode()).hexdigest()
         # through JSON, so that what was saved and what is compared have the same types
-        return cls(recipe=json.loads(json.dumps(dataclasses.asdict(recipe))), data=data, shapes=digest)
+        fields = json.loads(json.dumps(dataclasses.asdict(recipe)))
+        return cls(recipe=fields, data=f"{data.name}, {len(data.train)} images", shapes=digest)
 
     def difference(self, saved: State) -> str:
         """Return in words how ``saved``, an identity from a checkpoint, differs; "" if it does not."""

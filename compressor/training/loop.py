@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from compressor.data import DataSplits
 from compressor.errors import UsageError
+from compressor.modes import evaluation
 from compressor.training import distributed
 from compressor.training.checkpoint import Identity, RunFolder
 from compressor.training.progress import progress_bar
 from compressor.training.records import EpochRecord, TrainResult, best_epoch, finished
-from compressor.training.scoring import evaluation_mode
 from compressor.training.trainer import Trainer
 from compressor.types import Recipe
 
@@ -34,9 +34,8 @@ def fine_tune(
     """Train ``model`` in place and leave it, in evaluation mode, with the weights of the best epoch.
 
     The best epoch is the one with the highest validation top-1; the averaged weights are the ones that count
-    where ``recipe.ema`` is positive. On one machine and with one number of threads, a CPU run that was
-    interrupted and resumed ends with the same bits as one that was not. Inside ``init_from_env`` the run is
-    data-parallel, and may be resumed with another number of workers.
+    where ``recipe.ema`` is positive. On one CPU, a resumed run has the same bits as an uninterrupted one.
+    Inside ``init_from_env`` it is data-parallel, and may resume on more or fewer workers.
 
     Args:
         model: classifier returning logits of shape (n, classes).
@@ -56,13 +55,10 @@ def fine_tune(
     if recipe.epochs == 0:
         return TrainResult(best_epoch=0, history=())
     device = device or torch.device("cpu")
-    folder = RunFolder(
-        path=run_dir, identity=Identity.of(model, recipe, f"{data.name}, {len(data.train)} images")
-    )
-    with evaluation_mode(teacher) if teacher else nullcontext():
+    folder = RunFolder(path=run_dir, identity=Identity.of(model, recipe, data))
+    with evaluation(teacher) if teacher else nullcontext():
         trainer = Trainer(model, data, recipe, teacher, device)
         history, best = _run(trainer, recipe, folder, resume=resume)
-    trainer.close()
     model.load_state_dict(best)
     return TrainResult(best_epoch=best_epoch(history), history=tuple(history))
 
@@ -86,6 +82,7 @@ def _run(
                 "epoch %d/%d: loss %.4f, validation top-1 %.2f %%, %.0f images/s",
                 *(record.epoch, recipe.epochs, record.train_loss, record.val_top1, record.images_per_s),
             )
+    trainer.close()
     return history, best
 
 

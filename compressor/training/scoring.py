@@ -1,14 +1,12 @@
 """Accuracy of a classifier over a split; under ``torchrun`` every worker scores its share."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compressor.data import ImageSet
 from compressor.errors import UsageError
+from compressor.modes import evaluation
 from compressor.training import distributed
 from compressor.training.losses import logits_of
 from compressor.types import Accuracy
@@ -32,7 +30,7 @@ def evaluate(
     model.to(device)
     totals = torch.zeros(4, dtype=torch.float64, device=device)
     shards = images.batches(batch_size, device=device, rank=distributed.rank(), world=distributed.world())
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluation(model), torch.inference_mode():
         for batch, labels in shards:
             totals += _score(logits_of(model, batch), labels)
     top1, top5, loss, count = distributed.all_reduce_sum(totals).tolist()
@@ -53,15 +51,3 @@ def _score(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([hits[:, 0].sum(), hits.sum(), loss, torch.tensor(len(labels))]).to(
         logits.device, torch.float64
     )
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put every module in evaluation mode, and each one back afterwards (some may have been frozen)."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -1,6 +1,7 @@
 """Every classification and segmentation model of torchvision, by its torchvision name."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from compressor.rates.layout import Layout, TableLayout
 from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture, State
+from compressor.zoo.mobilenet_v2_cifar import InvertedResidualLayout
 
 _SIDES = {"inception_v3": 299}
 """Image sides other than 224 that a constructor insists on or was made for."""
@@ -23,7 +25,8 @@ class _Family:
     def names() -> Iterable[str]:
         import torchvision.models as tv
 
-        return tv.list_models(module=tv) + tv.list_models(module=tv.segmentation)
+        found: list[str] = tv.list_models(module=tv) + tv.list_models(module=tv.segmentation)
+        return found
 
     @staticmethod
     def architecture(name: str) -> Architecture:
@@ -33,12 +36,12 @@ class _Family:
             constructor=partial(_build, name),
             kwargs=_kwargs(name),
             input=InputSpec(shapes=((3, side, side),)),
-            layouts=_layouts() if name == "resnet50" else {},
-            rename=_without_auxiliaries if name in _WITHOUT_AUXILIARIES else _unchanged,
+            layouts=_LAYOUTS.get(name, _no_layouts)(),
+            rename=_RENAMES.get(name, _unchanged),
         )
 
 
-def _build(name: str, **kwargs: Any) -> nn.Module:  # noqa: ANN401 (the constructors' own arguments)
+def _build(name: str, **kwargs: Any) -> nn.Module:
     import torchvision.models as tv
 
     model: nn.Module = tv.get_model(name, weights=None, **kwargs)
@@ -61,8 +64,30 @@ def _without_auxiliaries(state: State) -> State:
     return {key: value for key, value in state.items() if not key.startswith(("aux", "AuxLogits"))}
 
 
-def _layouts() -> dict[str, Layout]:
-    """Return both authors' layouts for resnet50; ``coring`` has one rate for conv1 and conv2 of a block."""
+_FLAT = re.compile(r"features\.(\d+)\.conv\.(\d+)\.")
+_NESTED_FIRST = {"0": "0.0", "1": "0.1", "3": "1", "4": "2"}
+_NESTED = {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"}
+"""Position inside a block, activations counted -> torchvision's name; the first block does not expand."""
+
+
+def _nested(state: State) -> State:
+    """CORING's checkpoints of MobileNetV2 number a block's layers through; torchvision's are left alone."""
+    flat = "features.1.conv.3.weight" in state  # torchvision's first block ends with conv.2
+    return {_FLAT.sub(_nested_prefix, key): v for key, v in state.items()} if flat else state
+
+
+def _nested_prefix(found: re.Match[str]) -> str:
+    block, layer = found.groups()
+    names = _NESTED_FIRST if block == "1" else _NESTED
+    return f"features.{block}.conv.{names.get(layer, layer)}."
+
+
+def _no_layouts() -> dict[str, Layout]:
+    return {}
+
+
+def _resnet50() -> dict[str, Layout]:
+    """Return both authors' layouts; ``coring`` has one rate for conv1 and conv2 of a block."""
     stages = [[f"layer{s}.{b}" for b in range(n)] for s, n in zip((1, 2, 3, 4), (3, 4, 6, 3), strict=True)]
     outputs = [tuple(f"{block}.conv3" for block in stage) for stage in stages]
     inner = [(f"{block}.conv1", f"{block}.conv2") for stage in stages for block in stage]
@@ -72,3 +97,15 @@ def _layouts() -> dict[str, Layout]:
         "coring": TableLayout((*stem, *outputs[:3], *inner)),
         "central-filter": TableLayout((*stem, *each)),
     }
+
+
+def _mobilenet_v2() -> dict[str, Layout]:
+    return {"coring": InvertedResidualLayout(expand="conv.0.0", project="conv.2", first="conv.1")}
+
+
+_LAYOUTS: dict[str, Callable[[], dict[str, Layout]]] = {"resnet50": _resnet50, "mobilenet_v2": _mobilenet_v2}
+_RENAMES: dict[str, Callable[[State], State]] = {
+    "googlenet": _without_auxiliaries,
+    "inception_v3": _without_auxiliaries,
+    "mobilenet_v2": _nested,
+}

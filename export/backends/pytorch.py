@@ -12,7 +12,8 @@ from torch import nn
 from compressor.errors import UsageError
 from compressor.types import InputSpec
 from export.backends import BACKENDS, Array, Feed, SessionOptions, check_feed, require_device
-from export.model_io import evaluating, example_tensors, input_names, named_outputs
+from compressor.modes import evaluation
+from export.model_io import example_tensors, input_names, named_outputs
 
 Loader = Callable[[Path], tuple[nn.Module, InputSpec]]
 
@@ -45,7 +46,7 @@ class TorchSession:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(evaluating(self._model))
+            stack.enter_context(evaluation(self._model))
             stack.enter_context(_threads(self._options.threads))
             self._model.to(self.device)
             self.output_names = self._probed_output_names()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.document import report_from_json, report_to_json
 from bench.comparison import BenchReport
+from bench.document import report_from_json, report_to_json
 from bench.statistics import percentiles
 from compressor.errors import UsageError
 

@@ -6,9 +6,9 @@ from bench.comparison import BenchReport
 from bench.table import describe, render
 
 
-def printed(report: BenchReport) -> str:
+def printed(report: BenchReport, width: int = 140) -> str:
     file = io.StringIO()
-    Console(width=140, file=file).print(render(report))
+    Console(width=width, file=file).print(render(report))
     return file.getvalue()
 
 
@@ -29,3 +29,9 @@ def test_notes_name_the_results_they_hold_for(report: BenchReport) -> None:
 
 def test_the_first_model_is_the_baseline() -> None:
     assert describe(None) == "baseline"
+
+
+def test_names_and_verdicts_survive_a_narrow_terminal(report: BenchReport) -> None:
+    text = printed(report, width=80)
+    assert all(word in text for word in ("dense", "pruned", "twin", "faster", "no difference"))
+    assert "…" not in text

@@ -7,7 +7,7 @@ from torch import nn
 
 from compressor.errors import UsageError
 from compressor.types import InputSpec
-from export.model_io import evaluating, example_arrays, example_tensors, input_names, named_outputs
+from export.model_io import example_arrays, example_tensors, input_names, named_outputs
 
 TWO = InputSpec(shapes=((3, 8, 8), (5,)))
 
@@ -54,11 +54,3 @@ def test_examples_have_the_type_of_the_model() -> None:
     model = nn.Linear(5, 1).double()
     assert [t.dtype for t in example_tensors(model, TWO, 2)] == [torch.float64, torch.float64]
     assert [t.dtype for t in example_tensors(nn.ReLU(), TWO, 2)] == [torch.float32, torch.float32]
-
-
-def test_modes_come_back_module_by_module() -> None:
-    model = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(3)).train()
-    model[1].eval()
-    with evaluating(model):
-        assert not any(module.training for module in model.modules())
-    assert [module.training for module in model.modules()] == [True, True, False]

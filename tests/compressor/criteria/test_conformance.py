@@ -1,0 +1,65 @@
+"""What every criterion must do, for every criterion in the registry."""
+
+import pytest
+import torch
+from torch import nn
+
+from compressor.channels import trace
+from compressor.criteria import CRITERIA
+from compressor.prune import score
+from compressor.shrink import perturb_norms
+from compressor.zoo import find
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    model = find("resnet20_cifar").build()
+    return perturb_norms(model)
+
+
+def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    return [(torch.randn(4, 3, 32, 32, generator=generator), torch.arange(4)) for _ in range(2)]
+
+
+@pytest.mark.parametrize("name", list(CRITERIA))
+def test_scores_are_finite_one_per_unit_and_repeatable(name: str, model: nn.Module) -> None:
+    graph = trace(model, find("resnet20_cifar").example())
+    criterion = CRITERIA.get(name)()
+    first = score(model, graph, criterion, batches())
+    again = score(model, graph, criterion, batches())
+    for index in graph.free:
+        assert first[index].shape == (graph.groups[index].size,)
+        assert (first[index] == again[index]).all()
+        assert len(set(first[index].tolist())) > 1
+
+
+@pytest.mark.parametrize("name", sorted(set(CRITERIA) - {"random"}))
+def test_permuting_channels_permutes_scores(name: str) -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        model[1].weight.uniform_(0.5, 2)
+    order = torch.randperm(8)
+    permuted = nn.Sequential(*[type(m)(*_arguments(m)) for m in model]).eval()
+    state = model.state_dict()
+    for key, value in state.items():
+        if key.startswith(("0.", "1.")) and value.ndim:
+            state[key] = value[order]
+    state["3.weight"] = state["3.weight"][:, order]
+    permuted.load_state_dict(state)
+    criterion = CRITERIA.get(name)()
+    x = [torch.randn(1, 3, 16, 16)]
+    data = [(torch.randn(4, 3, 16, 16), torch.arange(4))]
+    before = score(model, trace(model, x), criterion, data)
+    after = score(permuted, trace(permuted, x), criterion, data)
+    assert after[0] == pytest.approx(before[0][order.numpy()], rel=1e-4)
+
+
+def _arguments(module: nn.Module) -> tuple[object, ...]:
+    if isinstance(module, nn.Conv2d):
+        return module.in_channels, module.out_channels, module.kernel_size
+    return (8,) if isinstance(module, nn.BatchNorm2d) else (1,) * isinstance(module, nn.AdaptiveAvgPool2d)
