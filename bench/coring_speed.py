@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.environment import environment
+from compressor.modes import single_threaded
 from compressor.similarity import factors, pairwise, saliency
-from compressor.similarity.threads import single_threaded
 
 RESULT: Final = Path(__file__).parent / "results" / "coring_speed.json"
 SCHEMA_VERSION: Final = 1

@@ -82,7 +82,7 @@ def oracle_row(name: str) -> OracleRow:
 def _reasons(reasons: Iterable[str | None]) -> dict[str, int]:
     counted: dict[str, int] = {}
     for reason in reasons:
-        words = (reason or "").split(" in ", maxsplit=1)[0]
+        words = (reason or "").rsplit(" in ", maxsplit=1)[0]
         if words and not words.endswith("of the model"):
             counted[words] = counted.get(words, 0) + 1
     return counted

@@ -132,9 +132,7 @@ def save_artifact(model: nn.Module, manifest: Manifest, path: Path) -> Manifest:
         raise UsageError(f"{path} exists", "choose another -o, or remove it first.")
     with _whole_folder(path) as folder:
         weights = _serialised(model)
-        manifest = replace(
-            manifest, sha256=hashlib.sha256(weights).hexdigest(), environment=_environment()
-        )
+        manifest = replace(manifest, sha256=hashlib.sha256(weights).hexdigest(), environment=_environment())
         # Through JSON once, so that a number given as 1 has the same digest here as when read back as 1.0.
         manifest = manifest_from_json(json.loads(json.dumps(manifest_to_json(manifest))), str(path))
         text = {**manifest_to_json(manifest), "digest": manifest.digest()}
@@ -147,7 +145,8 @@ def save_artifact(model: nn.Module, manifest: Manifest, path: Path) -> Manifest:
 def _serialised(model: nn.Module) -> bytes:
     from safetensors.torch import save
 
-    tensors, owner = {}, {}
+    tensors: dict[str, torch.Tensor] = {}
+    owner: dict[int, str] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
         # Tied tensors are stored once; the constructor ties them again.
         if owner.setdefault(id(tensor), name) == name:
@@ -165,7 +164,9 @@ def load_artifact(path: Path) -> tuple[nn.Module, Manifest]:
     state = _verified_weights(path / WEIGHTS, manifest.sha256)
     model = shrink(architecture_of(manifest).build(), manifest.plan)
     problems = model.load_state_dict(state, strict=False)
-    tied = {n for n, _ in model.named_parameters(remove_duplicate=False)} - {n for n, _ in model.named_parameters()}
+    tied = {n for n, _ in model.named_parameters(remove_duplicate=False)} - {
+        n for n, _ in model.named_parameters()
+    }
     missing = [k for k in problems.missing_keys if k not in tied]
     if missing or problems.unexpected_keys:
         raise ArtifactError(
@@ -186,9 +187,13 @@ def read_manifest(path: Path) -> Manifest:
     try:
         data = json.loads(file.read_text())
     except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is no artifact: it has no {MANIFEST}", "give the folder of -o.") from error
+        raise ArtifactError(
+            f"{path} is no artifact: it has no {MANIFEST}", "give the folder of -o."
+        ) from error
     except (ValueError, OSError) as error:
-        raise ArtifactError(f"{file} cannot be read: {error}", "the file is damaged; write it again.") from error
+        raise ArtifactError(
+            f"{file} cannot be read: {error}", "the file is damaged; write it again."
+        ) from error
     manifest = manifest_from_json(data, str(file))
     expected = data.pop("digest", None)
     if expected != digest(data):

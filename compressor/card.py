@@ -54,4 +54,11 @@ def _accuracy(manifest: "Manifest") -> list[str]:
     if not manifest.metrics:
         return ["", "Accuracy was not measured."]
     rows = [f"| {k} | {a.top1:.2f} | {a.top5:.2f} | {a.images} |" for k, a in manifest.metrics.items()]
-    return ["", f"Accuracy on {manifest.data}:", "", "| | top-1 % | top-5 % | images |", "|---|---:|---:|---:|", *rows]
+    return [
+        "",
+        f"Accuracy on {manifest.data}:",
+        "",
+        "| | top-1 % | top-5 % | images |",
+        "|---|---:|---:|---:|",
+        *rows,
+    ]

@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from compressor.channels.components import Ids
 from compressor.channels.graph import ChannelGraph
-from compressor.modes import evaluation, unfused_attention
 from compressor.errors import CompressError
+from compressor.modes import evaluation, unfused_attention
 from compressor.types import Cost
 
 AGREEMENT = 0.02

@@ -12,6 +12,7 @@ from compressor.criteria import Criterion
 from compressor.criteria.collect import collect
 from compressor.criteria.view import group_view
 from compressor.errors import UsageError
+from compressor.modules import named_tensors
 from compressor.plan import PrunePlan, removal
 from compressor.rates import Allocation, allocate
 from compressor.rates.allocate import best_units
@@ -57,7 +58,11 @@ def make_plan(
     scores = score(model, graph, criterion, batches)
     comparable = scores if criterion.comparable else {i: s / max(s.mean(), 1e-12) for i, s in scores.items()}
     allocation = allocate(graph, spec, comparable, arch.layouts, arch.name)
-    keep = {i: best_units(scores[i], int(allocation.kept[i])) for i in graph.free if _shrinks(graph, allocation, i)}
+    keep = {
+        i: best_units(scores[i], int(allocation.kept[i]))
+        for i in graph.free
+        if _shrinks(graph, allocation, i)
+    }
     step = removal(graph, keep, allocation.decisions)
     plan = PrunePlan(arch=arch.name, steps=(step,), notes=_notes(graph, keep))
     return Planned(plan=plan, graph=graph, oracle=_oracle(model, plan, inputs, graph, keep))
@@ -75,11 +80,11 @@ def score(
     Raises:
         UsageError: a score is not finite, or data is missing.
     """
-    statistics = collect(model, criterion, batches)
+    statistics, tensors = collect(model, criterion, batches), named_tensors(model)
     scores = {}
     with torch.no_grad():
         for index in graph.free:
-            values = criterion(group_view(model, graph, index, statistics)).double().cpu().numpy()
+            values = criterion(group_view(tensors, graph, index, statistics)).double().cpu().numpy()
             if not np.isfinite(values).all():
                 raise UsageError(
                     f"scores of {graph.groups[index].name} are not finite",
@@ -98,7 +103,11 @@ def _notes(graph: ChannelGraph, keep: dict[int, np.ndarray]) -> tuple[str, ...]:
 
 
 def _oracle(
-    model: nn.Module, plan: PrunePlan, inputs: Sequence[Tensor], graph: ChannelGraph, keep: dict[int, np.ndarray]
+    model: nn.Module,
+    plan: PrunePlan,
+    inputs: Sequence[Tensor],
+    graph: ChannelGraph,
+    keep: dict[int, np.ndarray],
 ) -> OracleReport:
     """Prove the plan; where units are inexact, prove that the result runs and say why no more is claimed."""
     inexact = [graph.groups[i].inexact for i in keep if graph.groups[i].inexact]

@@ -110,7 +110,7 @@ class GroupDecision:
         size: units before.
         requested: units that the rate alone would keep.
         kept: units that are kept after rounding and protection.
-        reason: why ``kept`` differs from ``requested`` or why the group is whole; "" where there is nothing to say.
+        reason: why ``kept`` differs from ``requested``, or why the group is whole; may be empty.
     """
 
     name: str
@@ -125,7 +125,7 @@ class OracleReport:
     """Result of comparing the shrunk model with the masked one.
 
     Attributes:
-        max_relative_difference: largest absolute output difference over the largest output, or None if refused.
+        max_relative_difference: largest output difference over the largest output; None if refused.
         limit: what was allowed.
         refused: why the two are not comparable, in words, or None.
     """

@@ -65,17 +65,19 @@ def read_state(path: Path) -> State:
     return tensors
 
 
-def _safetensors(path: Path) -> Any:  # noqa: ANN401 (a foreign file may hold anything)
+def _safetensors(path: Path) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UsageError(f"{path} is not a readable safetensors file: {error}", "download or save it again.") from error
+        raise UsageError(
+            f"{path} is not a readable safetensors file: {error}", "download or save it again."
+        ) from error
 
 
-def _pickled(path: Path) -> Any:  # noqa: ANN401 (a foreign file may hold anything)
+def _pickled(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on pickle protocols; what matters ends in an error
@@ -88,4 +90,6 @@ def _pickled(path: Path) -> Any:  # noqa: ANN401 (a foreign file may hold anythi
             "model.state_dict() alone.",
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UsageError(f"{path} is not a readable checkpoint: {error}", "download or save it again.") from error
+        raise UsageError(
+            f"{path} is not a readable checkpoint: {error}", "download or save it again."
+        ) from error

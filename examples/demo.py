@@ -89,8 +89,9 @@ def _finished(model: nn.Module, arch: Architecture, plan: PrunePlan, data: DataS
     accuracy = evaluate(model, data.test)
     manifest = Manifest(
         arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input, plan=plan,
-        method="l1, half of the MACs" if plan.steps else "dense", cost_before=measure(arch.build(), arch.example()),
-        cost_after=cost, weights_from="trained from random initialisation", data=data.spec,
+        method="l1, half of the MACs" if plan.steps else "dense",
+        cost_before=measure(arch.build(), arch.example()), cost_after=cost,
+        weights_from="trained from random initialisation", data=data.spec,
         metrics={"test": accuracy}, recipe=TUNE if plan.steps else TRAIN,
     )  # fmt: skip
     save_artifact(model, manifest, folder)

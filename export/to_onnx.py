@@ -23,8 +23,8 @@ from torch.export import Dim
 from torch.onnx import ONNXProgram
 
 from compressor.errors import CompressError, UsageError
-from compressor.types import InputSpec
 from compressor.modes import evaluation
+from compressor.types import InputSpec
 from export.model_io import example_tensors, input_names, named_outputs
 from export.quiet import captured_output
 

@@ -13,7 +13,7 @@ SOURCES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py
 
 # From the ground up: a module may import modules of its own line or of lines above it.
 LAYERS = [
-    ["compressor", "compressor.errors", "compressor.registry", "compressor.modes"],
+    ["compressor", "compressor.errors", "compressor.registry", "compressor.modes", "compressor.modules"],
     ["compressor.types", "compressor.codec"],
     ["compressor.data"],
     ["compressor.training"],
@@ -63,7 +63,9 @@ def imports(path: Path) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-            found += [n if (ROOT / n.replace(".", "/")).with_suffix(".py").exists() else node.module for n in names]
+            found += [
+                n if (ROOT / n.replace(".", "/")).with_suffix(".py").exists() else node.module for n in names
+            ]
     return [name for name in found if name.split(".")[0] in PACKAGES]
 
 

@@ -39,6 +39,12 @@ class AxisMap:
         """Number of positions."""
         return int(self.group.size)
 
+    @property
+    def groups(self) -> list[int]:
+        """Indices of the groups that it carries; nearly always one."""
+        first = int(self.group[0])
+        return [first] if (self.group == first).all() else np.unique(self.group).tolist()
+
 
 @dataclass(frozen=True)
 class ChannelGraph:
@@ -75,7 +81,7 @@ class ChannelGraph:
         """Group index -> the axes that carry its units."""
         found: dict[int, list[AxisMap]] = {i: [] for i in range(len(self.groups))}
         for entry in self.axes:
-            for index in np.unique(entry.group).tolist():
+            for index in entry.groups:
                 found[index].append(entry)
         return {index: tuple(entries) for index, entries in found.items()}
 
@@ -103,12 +109,9 @@ def close(ledger: Ledger, model: nn.Module) -> ChannelGraph:
     """Turn what was written down during a trace into units and groups."""
     axes = ledger.axes
     label = smallest_members(ledger.next_id, *ledger.edges())
-    owner = np.zeros(ledger.next_id, dtype=np.int64)
-    for number, entry in enumerate(axes):
-        owner[entry.start : entry.start + entry.size] = number
     frozen, inexact = ledger.reasons_by_label(label)
     roots, unit_of_id = np.unique(label[1:], return_inverse=True)
-    signature = _signatures(unit_of_id, owner[1:], len(roots), [frozen.get(r) for r in roots.tolist()])
+    signature = _signatures(axes, unit_of_id, roots, frozen)
     _, first, group_of_unit = np.unique(signature, return_index=True, return_inverse=True)
     order = _execution_order(axes, first, group_of_unit, unit_of_id)
     group_of_unit = order[group_of_unit]
@@ -119,17 +122,20 @@ def close(ledger: Ledger, model: nn.Module) -> ChannelGraph:
     return _graph(groups, maps, ledger.positions, model)
 
 
-def _signatures(unit_of_id: Ids, owner: Ids, units: int, frozen: list[str | None]) -> NDArray[np.uint64]:
+def _signatures(axes: list[Axis], unit_of_id: Ids, roots: Ids, frozen: dict[int, str]) -> NDArray[np.uint64]:
     """Return one number per unit that is equal for units with the same axes, multiplicities and reason."""
-    pairs, counts = np.unique(unit_of_id * (owner.max() + 2) + owner, return_counts=True)
-    unit, axis = np.divmod(pairs, owner.max() + 2)
-    salt = np.random.default_rng(0).integers(1, 2**63, size=int(owner.max()) + 1, dtype=np.uint64)
-    signature = np.zeros(units, dtype=np.uint64)
+    number = np.repeat(np.arange(len(axes)), [entry.ids.size for entry in axes])
+    units = unit_of_id[np.concatenate([entry.ids for entry in axes]) - 1]
+    pairs, counts = np.unique(units * len(axes) + number, return_counts=True)
+    unit, axis = np.divmod(pairs, len(axes))
+    salt = np.random.default_rng(0).integers(1, 2**63, size=len(axes), dtype=np.uint64)
+    signature = np.zeros(len(roots), dtype=np.uint64)
     np.add.at(signature, unit, salt[axis] * (2 * counts.astype(np.uint64) + np.uint64(1)))
-    why = {reason: n for n, reason in enumerate(dict.fromkeys(frozen))}
-    tags = np.random.default_rng(1).integers(1, 2**63, size=len(why), dtype=np.uint64)
-    result: NDArray[np.uint64] = signature + tags[[why[reason] for reason in frozen]]
-    return result
+    kinds = {reason: n for n, reason in enumerate(dict.fromkeys(frozen.values()))}
+    tags = np.random.default_rng(1).integers(1, 2**63, size=len(kinds), dtype=np.uint64)
+    held = np.searchsorted(roots, list(frozen))
+    np.add.at(signature, held, tags[[kinds[reason] for reason in frozen.values()]])
+    return signature
 
 
 def _execution_order(axes: list[Axis], first: Ids, group_of_unit: Ids, unit_of_id: Ids) -> Ids:
@@ -141,8 +147,7 @@ def _execution_order(axes: list[Axis], first: Ids, group_of_unit: Ids, unit_of_i
     np.minimum.at(fallback, group_of_id, np.arange(1, len(unit_of_id) + 1))
     for entry in axes:
         if entry.role == "producer":
-            ids = np.arange(entry.start, entry.start + entry.size)
-            np.minimum.at(key, group_of_id[ids - 1], ids)
+            np.minimum.at(key, group_of_id[entry.ids - 1], entry.ids)
     order = np.empty(count, dtype=np.int64)
     order[np.lexsort((fallback, key))] = np.arange(count)
     return order
@@ -159,7 +164,7 @@ def _places(group_of_unit: Ids) -> Ids:
 
 
 def _map(entry: Axis, group_of_unit: Ids, place: Ids, unit_of_id: Ids) -> AxisMap:
-    units = unit_of_id[entry.start - 1 : entry.start - 1 + entry.size]
+    units = unit_of_id[entry.ids - 1]
     return AxisMap(
         tensor=entry.tensor, axis=entry.axis, role=entry.role, group=group_of_unit[units], unit=place[units]
     )
@@ -167,9 +172,8 @@ def _map(entry: Axis, group_of_unit: Ids, place: Ids, unit_of_id: Ids) -> AxisMa
 
 def _group_reasons(group_of_unit: Ids, roots: Ids, reasons: dict[int, str]) -> dict[int, str]:
     found: dict[int, str] = {}
-    for group, root in zip(group_of_unit.tolist(), roots.tolist(), strict=True):
-        if root in reasons:
-            found.setdefault(group, reasons[root])
+    for root, reason in reasons.items():
+        found.setdefault(int(group_of_unit[np.searchsorted(roots, root)]), reason)
     return found
 
 
@@ -178,7 +182,7 @@ def _groups(
 ) -> tuple[ChannelGroup, ...]:
     touching: list[list[AxisMap]] = [[] for _ in sizes]
     for entry in maps:
-        for index in np.unique(entry.group).tolist():
+        for index in entry.groups:
             touching[index].append(entry)
     names: Counter[str] = Counter()
     return tuple(

@@ -17,20 +17,18 @@ Role = Literal["producer", "consumer", "depthwise", "norm", "other"]
 
 @dataclass(slots=True)
 class Axis:
-    """One axis of one parameter or buffer, and the contiguous ids of its positions.
+    """One axis of one parameter or buffer, and the ids of its positions.
 
     Attributes:
         tensor: name of the parameter or buffer, or ``module:side`` for a module that edits itself.
         axis: axis number.
-        start: id of position 0.
-        size: number of positions.
+        ids: one id per position; an axis that only follows channels shares the ids of who made them.
         role: what the axis does with the channels.
     """
 
     tensor: str
     axis: int
-    start: int
-    size: int
+    ids: Ids
     role: Role = "other"
 
 
@@ -47,9 +45,14 @@ class Ledger:
 
     def issue(self, tensor: str, axis: int, size: int) -> Axis:
         """Give ``size`` fresh ids to an axis."""
-        entry = Axis(tensor, axis, self.next_id, size)
-        self.axes.append(entry)
+        fresh = np.arange(self.next_id, self.next_id + size, dtype=np.int64)
         self.next_id += size
+        return self.bind(tensor, axis, fresh)
+
+    def bind(self, tensor: str, axis: int, ids: Ids) -> Axis:
+        """Give an axis ids that exist."""
+        entry = Axis(tensor, axis, ids)
+        self.axes.append(entry)
         return entry
 
     def unite(self, left: Tensor, right: Tensor, where: str) -> None:
@@ -91,7 +94,8 @@ class Ledger:
 
 def _distinct(ids: Tensor) -> Ids:
     found: Ids = np.unique(ids.reshape(-1).numpy())
-    return found[found != NONE]
+    distinct: Ids = found[found != NONE]
+    return distinct
 
 
 def _first_reasons(entries: list[tuple[Ids, str]], label: Ids) -> dict[int, str]:

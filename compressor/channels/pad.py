@@ -31,9 +31,7 @@ class ChannelPad(nn.Module):
         super().__init__()
         self.in_channels = in_channels
         front = (out_channels - in_channels) // 2
-        self.source = tuple(
-            o - front if 0 <= o - front < in_channels else -1 for o in range(out_channels)
-        )
+        self.source = tuple(o - front if 0 <= o - front < in_channels else -1 for o in range(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, ...) to (batch, out_channels, ...)."""

@@ -6,25 +6,25 @@ channels and has no rule is an error, never a guess.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from compressor.channels.graph import ChannelGraph, close
-from compressor.channels.ledger import Axis, Ledger, Role
-from compressor.channels.rules import RULES, Call
+from compressor.channels.ledger import NONE, Axis, Ledger, Role
+from compressor.channels.rules import RULES, Call, tensors_in
 from compressor.channels.shadow import Shadow, align, on_axis
 from compressor.errors import TraceError
 from compressor.modes import evaluation, unfused_attention
 
 
-@runtime_checkable
 class SelfTracing(Protocol):
     """A module that describes its own effect on channels; operations inside it are not followed."""
 
@@ -81,6 +81,15 @@ class Tracer:
             entry.role = role
         return on_axis(_ids(entry), axis, tensor.ndim)
 
+    def follow(self, tensor: Tensor, axis: int, channels: Tensor, role: Role = "other") -> None:
+        """Let an axis of a parameter or buffer carry channels that exist: ``channels``, (size,)."""
+        key, ids = (self._names[id(tensor)], axis), channels.numpy()
+        if key in self._axes or ids.min() == NONE:
+            self.unite(self.leaf(tensor, axis, role).reshape(-1), channels)
+            return
+        entry = self._axes[key] = self.ledger.bind(*key, ids)
+        entry.role = role
+
     def is_leaf(self, tensor: Tensor) -> bool:
         """Say whether a tensor is a parameter or buffer itself, not computed from one."""
         return id(tensor) in self._names
@@ -114,8 +123,10 @@ class Tracer:
 
     def count_positions(self, weight: Tensor, ids: Tensor, count: int) -> None:
         """Add to the number of times each element of a weight is multiplied, for one image."""
-        owner = self._owner.get(int(ids.reshape(-1)[0]))
-        name = self._names.get(id(weight), owner.tensor if owner else "")
+        name = self._names.get(id(weight))
+        if name is None:
+            owner = self._owner.get(int(ids.reshape(-1)[0]))
+            name = owner.tensor if owner else ""
         if name:
             self.ledger.positions[name] = self.ledger.positions.get(name, 0) + count
 
@@ -135,37 +146,50 @@ class Tracer:
         entry = self._issue(f"{self._paths[id(module)]}:{side}", 0, out.shape[axis], "producer")
         self.put(out, [on_axis(_ids(entry), axis, out.ndim)])
 
+    def entering(self, module: nn.Module, args: tuple[object, ...]) -> None:
+        """Note that a module begins to run."""
+        self.stack.append(self._paths.get(id(module), type(module).__name__))
+        self.opaque += hasattr(module, "trace_channels")
+
+    def leaving(self, module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
+        """Note that a module ends; one that describes itself now says what it did."""
+        if hasattr(module, "trace_channels"):
+            self.opaque -= 1
+            out = out.view_as(out) if out is args[0] else out
+            cast("SelfTracing", module).trace_channels(self, args[0], out)
+        self.stack.pop()
+        return out
+
     def _issue(self, tensor: str, axis: int, size: int, role: Role = "other") -> Axis:
         key = (tensor, axis)
         if key not in self._axes:
             entry = self.ledger.issue(tensor, axis, size)
             entry.role = role
-            self._axes[key] = self._owner[entry.start] = entry
+            self._axes[key] = self._owner[int(entry.ids[0])] = entry
         return self._axes[key]
 
 
 class _Mode(TorchDispatchMode):
     def __init__(self, tracer: Tracer) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._tracer = tracer
 
     def __torch_dispatch__(
         self,
-        func: Any,  # noqa: ANN401 (torch calls it so)
+        func: Any,
         types: Sequence[type],
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
         out = func(*args, **(kwargs or {}))
         tracer = self._tracer
-        if not tracer.opaque:
-            leaves = tree_leaves((args, kwargs))
-            if any(tracer.tracked(value) for value in leaves):
-                follow(tracer, Call(func, args, kwargs or {}, out))
+        operands = tensors_in((*args, *(kwargs or {}).values()))
+        if not tracer.opaque and any(tracer.tracked(value) for value in operands):
+            apply_rule(tracer, Call(func, args, kwargs or {}, out))
         return out
 
 
-def follow(tracer: Tracer, call: Call) -> None:
+def apply_rule(tracer: Tracer, call: Call) -> None:
     """Apply the rule of one operation.
 
     Raises:
@@ -196,7 +220,7 @@ def trace(model: nn.Module, inputs: Sequence[Tensor]) -> ChannelGraph:
     tracer = Tracer(model)
     with ExitStack() as stack:
         stack.enter_context(evaluation(model))
-        stack.enter_context(_watched(model, tracer))
+        stack.enter_context(_watched(tracer))
         stack.enter_context(unfused_attention())
         stack.enter_context(torch.no_grad())
         for number, value in enumerate(inputs):
@@ -232,41 +256,19 @@ def _introduce(tracer: Tracer, number: int, value: Tensor) -> None:
 
 
 def _ids(entry: Axis) -> Tensor:
-    return torch.arange(entry.start, entry.start + entry.size)
+    return torch.from_numpy(entry.ids)
 
 
 @contextmanager
-def _watched(model: nn.Module, tracer: Tracer) -> Iterator[None]:
+def _watched(tracer: Tracer) -> Iterator[None]:
     """Keep the stack of running modules, for messages and for self-tracing modules."""
-    handles = []
-    for path, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(_entering(tracer, path)))
-        handles.append(module.register_forward_hook(_leaving(tracer)))
+    before = register_module_forward_pre_hook(tracer.entering)
+    after = register_module_forward_hook(tracer.leaving)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _entering(tracer: Tracer, path: str) -> Callable[..., None]:
-    def hook(module: nn.Module, args: tuple[object, ...]) -> None:
-        tracer.stack.append(path)
-        tracer.opaque += isinstance(module, SelfTracing)
-
-    return hook
-
-
-def _leaving(tracer: Tracer) -> Callable[..., object]:
-    def hook(module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> object:
-        if isinstance(module, SelfTracing):
-            tracer.opaque -= 1
-            out = out.view_as(out) if out is args[0] else out
-            module.trace_channels(tracer, args[0], out)
-        tracer.stack.pop()
-        return out
-
-    return hook
+        before.remove()
+        after.remove()
 
 
 def _source_line() -> str:

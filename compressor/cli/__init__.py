@@ -30,16 +30,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for _name, _command in {
-    "models": models,
-    "prune": prune,
-    "finetune": finetune,
-    "eval": evaluate,
-    "export": export,
-    "bench": bench,
-    "doctor": doctor,
-}.items():
-    app.command(_name)(_command)
+app.command("models")(models)
+app.command("prune")(prune)
+app.command("finetune")(finetune)
+app.command("eval")(evaluate)
+app.command("export")(export)
+app.command("bench")(bench)
+app.command("doctor")(doctor)
 
 
 def _version(asked: bool) -> None:
@@ -50,10 +47,16 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show details, and tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show details, and tracebacks of errors.")
+    ] = False,
 ) -> None:
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(message)s")
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(message)s"
+    )
 
 
 def main() -> None:

@@ -10,17 +10,30 @@ from compressor.errors import UsageError
 
 
 def bench(
-    models: Annotated[list[str], typer.Argument(help="Artifacts, .onnx files or names; the first is the baseline.", show_default=False)],
-    backend: Annotated[str, typer.Option("--backend", help="Runtimes, separated by commas: onnxruntime, torch.")] = "onnxruntime",
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Artifacts, .onnx files or names; the first is the baseline.", show_default=False
+        ),
+    ],
+    backend: Annotated[
+        str, typer.Option("--backend", help="Runtimes, separated by commas: onnxruntime, torch.")
+    ] = "onnxruntime",
     batch: Annotated[str, typer.Option("--batch", help="Images per call, separated by commas.")] = "1,8",
     threads: ThreadsOpt = None,
     device: DeviceOpt = "cpu",
-    against: Annotated[str | None, typer.Option("--against", help="Baseline, if it is not the first model.")] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="Baseline, if it is not the first model.")
+    ] = None,
     budget: Annotated[float, typer.Option("--seconds", help="Timed seconds per model and batch size.")] = 3.0,
     shape: InputOpt = None,
     seed: SeedOpt = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")] = False,
-    save: Annotated[Path | None, typer.Option("--save", "-o", help="Also write the JSON document here.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
+    ] = False,
+    save: Annotated[
+        Path | None, typer.Option("--save", "-o", help="Also write the JSON document here.")
+    ] = None,
 ) -> None:
     """Measure MODELS: p50, p90, p99, throughput, and the speed-up with its 95 % interval.
 

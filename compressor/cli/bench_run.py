@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from bench.comparison import BenchReport
 from bench.document import report_to_json
-from bench.run import BenchReport, Candidate
+from bench.run import Candidate
 from bench.run import bench as measure_models
 from bench.table import render
 from compressor.artifact import Manifest, is_artifact, load_artifact, save_artifact
@@ -80,12 +81,16 @@ def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
     suffix = BACKENDS.get(backend).suffix
     candidates = [_candidate(name, suffix, request, scratch) for name in request.models]
     options = SessionOptions(device=request.device, threads=request.threads)
-    with Progress(console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal) as bar:
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal
+    ) as bar:
         task = bar.add_task(backend)
         return measure_models(
             candidates, backend=backend, options=options, batches=request.batches,
             budget_s=request.budget_s, seed=request.seed,
-            progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+            progress=lambda what, done, total: bar.update(
+                task, description=what, completed=done, total=total
+            ),
         )  # fmt: skip
 
 
@@ -109,7 +114,9 @@ def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "check the path, or export it: compress export.")
     if suffix != ".onnx":
-        raise UsageError(f"{path} is an ONNX file, which this backend does not open", "give the artifact folder.")
+        raise UsageError(
+            f"{path} is an ONNX file, which this backend does not open", "give the artifact folder."
+        )
     inputs = InputSpec(shapes=parse_shapes(shape)) if shape else read_input(path)
     return Candidate(name=str(path), path=path, inputs=inputs, digest=file_digest(path))
 

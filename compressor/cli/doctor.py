@@ -13,9 +13,13 @@ def doctor(json: JsonOpt = False) -> None:
     from export.backends import BACKENDS
 
     found = environment()
-    checks = [(name, device, BACKENDS.get(name).missing(device)) for name in BACKENDS for device in ("cpu", "cuda")]
+    checks = [
+        (name, device, BACKENDS.get(name).missing(device)) for name in BACKENDS for device in ("cpu", "cuda")
+    ]
     if json:
-        backends = [{"backend": n, "device": d, "usable": why is None, "missing": why} for n, d, why in checks]
+        backends = [
+            {"backend": n, "device": d, "usable": why is None, "missing": why} for n, d, why in checks
+        ]
         output.print_json({"environment": found, "backends": backends})
         return
     output.show(

@@ -75,4 +75,3 @@ def _through_session(request: Request, name: str) -> tuple[Accuracy, DataSplits]
 
 def _input(path: Path, shape: str | None) -> InputSpec:
     return InputSpec(shapes=parse_shapes(shape)) if shape else read_input(path)
-

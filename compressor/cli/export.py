@@ -33,7 +33,8 @@ def export(
         out.print_json(
             {
                 "file": str(target), "format": format, "precision": precision, "opset": file.opset,
-                "nodes": file.nodes, "bytes": file.bytes, "sha256": file.sha256, "artifact": manifest.digest(),
+                "nodes": file.nodes, "bytes": file.bytes, "sha256": file.sha256,
+                "artifact": manifest.digest(),
                 "parity": {"max_relative_difference": parity.max_relative_difference, "limit": parity.limit,
                            "cases": len(parity.cases)},
             }

@@ -8,7 +8,9 @@ import typer
 ModelArg = Annotated[
     str, typer.Argument(help="Name, package.module:factory, or an artifact folder.", show_default=False)
 ]
-ArtifactArg = Annotated[Path, typer.Argument(help="Artifact folder that `compress prune` wrote.", show_default=False)]
+ArtifactArg = Annotated[
+    Path, typer.Argument(help="Artifact folder that `compress prune` wrote.", show_default=False)
+]
 OutputOpt = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.", show_default=False)]
 WeightsOpt = Annotated[
     Path | None,

@@ -1,7 +1,6 @@
 """``compress prune``: plan, shrink, optionally fine-tune, and save."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,27 +21,34 @@ from compressor.cli.options import (
 from compressor.errors import UsageError
 from compressor.types import RateSpec, Recipe, Scope
 
-if TYPE_CHECKING:
-    from compressor.cli.sources import Source
-    from compressor.prune import Planned
-    from compressor.types import Cost
-
 
 def prune(
     model: ModelArg,
     output: OutputOpt = None,
     weights: WeightsOpt = None,
-    method: Annotated[str, typer.Option("--method", help="Criterion: l1, l2, bn_scale, fpgm, taylor, random.")] = "l1",
+    method: Annotated[
+        str, typer.Option("--method", help="Criterion: l1, l2, bn_scale, fpgm, taylor, random.")
+    ] = "l1",
     rates: Annotated[str | None, typer.Option("--rates", help='Published string: "[0.]+[0.18]*29".')] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="coring | central-filter.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Share of every group to remove.")] = None,
     macs: Annotated[float | None, typer.Option("--macs", help="Share of the MACs that may remain.")] = None,
-    params: Annotated[float | None, typer.Option("--params", help="Share of the parameters that may remain.")] = None,
-    scope: Annotated[Scope, typer.Option("--scope", help="Same rate everywhere, or one ranking of all.")] = "uniform",
+    params: Annotated[
+        float | None, typer.Option("--params", help="Share of the parameters that may remain.")
+    ] = None,
+    scope: Annotated[
+        Scope, typer.Option("--scope", help="Same rate everywhere, or one ranking of all.")
+    ] = "uniform",
     round_to: Annotated[int, typer.Option("--round-to", help="Widths become multiples of this.")] = 1,
-    keep: Annotated[list[str] | None, typer.Option("--keep", help="Modules to leave whole, a glob; repeatable.")] = None,
-    max_rate: Annotated[float, typer.Option("--max-rate", help="Most that one group loses under --macs, --params.")] = 0.9,
-    allow_inexact: Annotated[bool, typer.Option("--allow-inexact", help="Also prune under norms over channels.")] = False,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", help="Modules to leave whole, a glob; repeatable.")
+    ] = None,
+    max_rate: Annotated[
+        float, typer.Option("--max-rate", help="Most that one group loses under --macs, --params.")
+    ] = 0.9,
+    allow_inexact: Annotated[
+        bool, typer.Option("--allow-inexact", help="Also prune under norms over channels.")
+    ] = False,
     data: DataOpt = None,
     epochs: EpochsOpt = None,
     recipe: RecipeOpt = None,
@@ -88,7 +94,10 @@ def _spec(
     given += ["rates"] if rates is not None else []
     if len(given) != 1:
         found = " and ".join(f"--{name}" for name in given) or "none"
-        raise UsageError(f"how much to remove is not clear: {found} given", "give one of --rates, --rate, --macs, --params.")
+        raise UsageError(
+            f"how much to remove is not clear: {found} given",
+            "give one of --rates, --rate, --macs, --params.",
+        )
     if layout is not None and rates is None:
         raise UsageError("--layout reads --rates, and there are none", "give --rates, or leave --layout out.")
     return RateSpec(

@@ -160,7 +160,12 @@ def _metrics(metrics: dict[str, Accuracy]) -> dict[str, Any]:
 
 
 def _print(
-    request: Request, document: Json, planned: Planned, before: Cost, after: Cost, metrics: dict[str, Accuracy]
+    request: Request,
+    document: Json,
+    planned: Planned,
+    before: Cost,
+    after: Cost,
+    metrics: dict[str, Accuracy],
 ) -> None:
     if request.json:
         output.print_json(document)
@@ -188,4 +193,6 @@ def _proof(planned: Planned) -> str:
     oracle = planned.oracle
     if oracle.refused:
         return f"the oracle does not apply: {oracle.refused}"
-    return f"shrunk and masked model differ by {oracle.max_relative_difference:.1e} (limit {oracle.limit:.0e})"
+    return (
+        f"shrunk and masked model differ by {oracle.max_relative_difference:.1e} (limit {oracle.limit:.0e})"
+    )

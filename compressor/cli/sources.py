@@ -42,7 +42,9 @@ def open_model(name: str, weights: Path | None, classes: int | None, shape: str 
     if is_artifact(Path(name)):
         return _from_artifact(Path(name), weights, classes, shape)
     if Path(name).is_dir():
-        raise UsageError(f"{name} is a folder but no artifact: it has no manifest.json", "give the folder of -o.")
+        raise UsageError(
+            f"{name} is a folder but no artifact: it has no manifest.json", "give the folder of -o."
+        )
     kwargs: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     arch = find(name).with_options(kwargs, parse_shapes(shape) if shape else None)
     model = arch.build()

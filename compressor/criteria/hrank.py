@@ -8,7 +8,7 @@ from torch import Tensor
 
 from compressor.criteria import CRITERIA
 from compressor.criteria.view import GroupView, Stat, features_of, mean_over
-from compressor.similarity.threads import single_threaded
+from compressor.modes import single_threaded
 
 
 @CRITERIA.register("hrank")

@@ -1,4 +1,4 @@
-"""First-order Taylor importance (Molchanov et al., Importance Estimation for Neural Network Pruning, 2019)."""
+"""First-order importance (Molchanov et al., Importance Estimation for Neural Network Pruning, 2019)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -34,6 +34,7 @@ class Taylor:
 def _change(member: Member) -> Tensor:
     if member.gradient is None:
         raise UsageError(
-            f"taylor needs gradients of {member.tensor}", "give training images with --data, for instance digits."
+            f"taylor needs gradients of {member.tensor}",
+            "give training images with --data, for instance digits.",
         )
     return (member.rows * member.gradient).sum(dim=1)

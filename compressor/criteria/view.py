@@ -6,7 +6,7 @@ from enum import Enum
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from compressor.channels.graph import AxisMap, ChannelGraph
 from compressor.channels.ledger import Role
@@ -36,24 +36,49 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One tensor of a group, one row per unit.
+    """One tensor of a group; rows are taken out of it when a criterion asks for them.
 
     Attributes:
         tensor: its name.
         role: what the axis does with the channels.
-        rows: (units, everything else), detached.
-        gradient: same shape, or None where gradients were not collected.
-        shape: shape of the slice at one position of the axis, (in, kh, kw) for the output of a convolution;
-            a row holds one such slice per position of its unit, in order.
+        values: the whole tensor, detached.
+        axis: the axis that carries the units.
+        positions: positions of each unit along it, (units, positions per unit); None where they are one.
+        gradients: loss gradient of the whole tensor, or None where none was collected.
         features: statistic of each unit's feature maps, (units,), or None where none was collected.
     """
 
     tensor: str
     role: Role
-    rows: Tensor
-    gradient: Tensor | None = None
-    shape: tuple[int, ...] = ()
+    values: Tensor
+    axis: int = 0
+    positions: Tensor | None = None
+    gradients: Tensor | None = None
     features: Tensor | None = None
+
+    @property
+    def rows(self) -> Tensor:
+        """The weights of each unit, (units, everything else)."""
+        return self._rows(self.values)
+
+    @property
+    def gradient(self) -> Tensor | None:
+        """The gradient in the shape of ``rows``."""
+        return None if self.gradients is None else self._rows(self.gradients)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the slice at one position, (in, kh, kw) for the output axis of a convolution.
+
+        A row holds one such slice per position of its unit, in order.
+        """
+        return (*self.values.shape[: self.axis], *self.values.shape[self.axis + 1 :])
+
+    def _rows(self, tensor: Tensor) -> Tensor:
+        slices = tensor.movedim(self.axis, 0)
+        if self.positions is None:
+            return slices.reshape(len(slices), -1).float()
+        return slices.index_select(0, self.positions.reshape(-1)).reshape(len(self.positions), -1).float()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +105,10 @@ class GroupView:
         return self.having("producer", "depthwise")
 
 
-def group_view(model: nn.Module, graph: ChannelGraph, index: int, statistics: Statistics) -> GroupView:
-    """Return the view of one group of a traced model."""
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+def group_view(
+    tensors: Mapping[str, Tensor], graph: ChannelGraph, index: int, statistics: Statistics
+) -> GroupView:
+    """Return the view of one group of a traced model, given its parameters and buffers by name."""
     group = graph.groups[index]
     members = [
         _member(entry, index, group.size, tensors[entry.tensor], statistics)
@@ -93,30 +119,33 @@ def group_view(model: nn.Module, graph: ChannelGraph, index: int, statistics: St
 
 
 def _member(entry: AxisMap, index: int, size: int, tensor: Tensor, statistics: Statistics) -> Member:
-    positions = torch.from_numpy(_positions(entry, index, size)).to(tensor.device)
-    gradient = statistics.gradients.get(entry.tensor)
+    positions = _positions(entry, index, size)
     makes = entry.role in ("producer", "depthwise")
     features = statistics.features.get(entry.tensor) if makes else None
     return Member(
         tensor=entry.tensor,
         role=entry.role,
-        rows=_rows(tensor.detach(), entry.axis, positions),
-        gradient=None if gradient is None else _rows(gradient, entry.axis, positions),
-        shape=(*tensor.shape[: entry.axis], *tensor.shape[entry.axis + 1 :]),
-        features=None if features is None else _rows(features, 0, positions).mean(dim=1),
+        values=tensor.detach(),
+        axis=entry.axis,
+        positions=None if positions is None else positions.to(tensor.device),
+        gradients=statistics.gradients.get(entry.tensor),
+        features=_of_units(features, positions),
     )
 
 
-def _positions(entry: AxisMap, index: int, size: int) -> np.ndarray:
-    """Return the positions of each unit along the axis, (units, positions per unit)."""
+def _of_units(features: Tensor | None, positions: Tensor | None) -> Tensor | None:
+    if features is None or positions is None:
+        return None if features is None else features.float()
+    return features[positions].mean(dim=1).float()
+
+
+def _positions(entry: AxisMap, index: int, size: int) -> Tensor | None:
+    """Return the positions of each unit along the axis, (units, positions per unit), None if they are one."""
+    if entry.size == size and np.array_equal(entry.unit, np.arange(size)):
+        return None
     mine = np.flatnonzero(entry.group == index)
     order = np.argsort(entry.unit[mine], kind="stable")
-    return np.asarray(mine[order].reshape(size, -1))
-
-
-def _rows(tensor: Tensor, axis: int, positions: Tensor) -> Tensor:
-    taken = tensor.movedim(axis, 0).index_select(0, positions.reshape(-1))
-    return taken.reshape(positions.shape[0], -1).float()
+    return torch.from_numpy(mine[order].reshape(size, -1))
 
 
 def mean_over(members: Sequence[Member], scores: Sequence[Tensor], size: int) -> Tensor:

@@ -5,7 +5,7 @@ The last two are met by bisection on the analytic cost, rounding and protection 
 is the largest network of its family that fits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import gcd
@@ -63,7 +63,9 @@ def allocate(
     return Allocation(kept=kept, decisions=decisions)
 
 
-def _decision(group: ChannelGroup, requested: int, kept: int, locked: str | None, round_to: int) -> GroupDecision:
+def _decision(
+    group: ChannelGroup, requested: int, kept: int, locked: str | None, round_to: int
+) -> GroupDecision:
     reason = locked or ("" if kept == requested else f"rounded to a multiple of {round_to}")
     return GroupDecision(name=group.name, size=group.size, requested=requested, kept=kept, reason=reason)
 
@@ -113,7 +115,7 @@ def _requested(
 
 
 def _uniform(sizes: Ids, rate: float, locked: Mapping[int, str]) -> Ids:
-    kept = np.maximum(1, np.rint(sizes * (1 - rate))).astype(np.int64)
+    kept: Ids = np.maximum(1, np.rint(sizes * (1 - rate))).astype(np.int64)
     kept[list(locked)] = sizes[list(locked)]
     return kept
 
@@ -184,7 +186,8 @@ def _to_budget(graph: ChannelGraph, spec: RateSpec, scores: Scores, locked: Mapp
     """Return the largest member of a family of shrinking networks whose cost is within the budget."""
     if not 0 < spec.fraction <= 1:
         raise UsageError(
-            f"--{spec.target} {spec.fraction} is not in (0, 1]", "give the share that may remain, for instance 0.5."
+            f"--{spec.target} {spec.fraction} is not in (0, 1]",
+            "give the share that may remain, for instance 0.5.",
         )
     cost = cost_model(graph)
     steps, family = _family(graph, spec, scores, locked)
@@ -240,5 +243,4 @@ def _by_rank(graph: ChannelGraph, scores: Scores, spec: RateSpec, locked: Mappin
 
 def best_units(scores: np.ndarray, count: int) -> Ids:
     """Return the ``count`` highest-scored units, ascending; equal scores keep the lower index."""
-    order: Sequence[int] = np.argsort(-scores, kind="stable")[:count]
-    return np.sort(order).astype(np.int64)
+    return np.sort(np.argsort(-scores, kind="stable")[:count]).astype(np.int64)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from compressor.errors import UsageError
+from compressor.modes import single_threaded
 from compressor.similarity.lookup import known
-from compressor.similarity.threads import single_threaded
 from compressor.similarity.tucker import hooi, left_singular, unfold
 
 Decomposer = Callable[[Tensor, int], list[Tensor]]
@@ -75,7 +75,7 @@ def _check(weight: Tensor, rank: int) -> None:
             f"a weight of shape {tuple(weight.shape)} has no filters",
             "give a weight of (filters, in, kh, kw).",
         )
-    if not bool(torch.isfinite(weight).all()):
+    if weight.numel() and not bool(weight.abs().amax().isfinite()):
         raise UsageError(
             "filters hold NaN or infinity and cannot be decomposed",
             "check the checkpoint for diverged training.",

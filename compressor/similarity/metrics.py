@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from compressor.errors import UsageError
+from compressor.modes import single_threaded
 from compressor.similarity.lookup import known
-from compressor.similarity.threads import single_threaded
 
 _QUANTUM: Final = 2.0**-30
 """Matrix entries are rounded to multiples of this (1e-9, below float32's resolution of the inputs), so that

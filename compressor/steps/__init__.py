@@ -4,7 +4,7 @@ A step is a frozen dataclass of plain data. It can be applied for real (``shrink
 every shape unchanged (``mask``): the second is the oracle of the first.
 """
 
-from typing import ClassVar, Protocol, cast, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -46,4 +46,4 @@ def step_from_json(data: Json, where: str) -> Step:
         found = STEPS.get(kind)
     except UsageError as error:
         raise ArtifactError(f"{where}: {error.message}", "it needs a newer compress or a plug-in.") from error
-    return cast("Step", decode(found, fields, where))
+    return decode(found, fields, where)

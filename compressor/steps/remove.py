@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from compressor.channels.graph import SELF_EDITING
 from compressor.channels.tracer import SelfTracing
 from compressor.errors import ArtifactError
+from compressor.modules import copy_with, named_tensors
 from compressor.steps import STEPS
 from compressor.steps.attributes import refresh
 from compressor.types import GroupDecision
@@ -58,13 +59,13 @@ class RemoveChannels:
 
     def shrink(self, model: nn.Module) -> nn.Module:
         """Return a physically smaller copy; every tensor is copied once, already cut."""
-        tensors = _named_tensors(model)
+        tensors = named_tensors(model)
+        kept = [torch.tensor(keep) for keep in self.keeps]
         cut: dict[str, Tensor] = {}
-        for entry, keep in self._tensor_cuts():
+        for entry, _ in self._tensor_cuts():
             source = cut.get(entry.tensor, _checked(tensors, entry, entry.tensor in cut))
-            cut[entry.tensor] = source.index_select(entry.axis, torch.tensor(keep, device=source.device))
-        memo: dict[int, object] = {id(tensors[name]): _like(tensors[name], new) for name, new in cut.items()}
-        smaller = copy.deepcopy(model, memo)
+            cut[entry.tensor] = source.index_select(entry.axis, kept[entry.keep].to(source.device))
+        smaller = copy_with(model, {tensors[name]: _like(tensors[name], new) for name, new in cut.items()})
         for path in dict.fromkeys(name.rpartition(".")[0] for name in cut):
             refresh(smaller.get_submodule(path))
         for module, side, keep in self._sides(smaller):
@@ -74,7 +75,7 @@ class RemoveChannels:
     def mask(self, model: nn.Module) -> nn.Module:
         """Return a copy of the same shapes in which nothing reads the removed channels."""
         masked = copy.deepcopy(model)
-        tensors = _named_tensors(masked)
+        tensors = named_tensors(masked)
         for entry, keep in self._tensor_cuts():
             if entry.reads:
                 dead = torch.ones(entry.size, dtype=torch.bool)
@@ -97,10 +98,6 @@ class RemoveChannels:
                 yield cast("SelfTracing", model.get_submodule(path)), side, self.keeps[entry.keep]
 
 
-def _named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
 def _checked(tensors: dict[str, Tensor], entry: AxisCut, cut_already: bool) -> Tensor:
     """Return the tensor to cut, which must have the size that the plan was made for."""
     tensor = tensors.get(entry.tensor)
@@ -115,4 +112,4 @@ def _checked(tensors: dict[str, Tensor], entry: AxisCut, cut_already: bool) -> T
 
 
 def _like(old: Tensor, new: Tensor) -> Tensor:
-    return nn.Parameter(new.detach().clone(), old.requires_grad) if isinstance(old, nn.Parameter) else new
+    return nn.Parameter(new.detach(), old.requires_grad) if isinstance(old, nn.Parameter) else new

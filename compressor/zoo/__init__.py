@@ -48,8 +48,6 @@ def find(name: str) -> Architecture:
 
 def _not_found(name: str) -> UsageError:
     error = unknown_name("model", name, known_names())
-    return UsageError(
-        error.message, f"{error.hint} A model of your own is package.module:factory; list all with: compress models."
-        if len(error.hint) < 300
-        else "list all with: compress models. A model of your own is package.module:factory.",
-    )  # fmt: skip
+    close = f"{error.hint} " if error.hint.startswith("did you mean") else ""
+    hint = f"{close}list all with: compress models. A model of your own is package.module:factory."
+    return UsageError(error.message, hint)

@@ -105,4 +105,6 @@ def _layouts(blocks: int) -> dict[str, Layout]:
 
 def _rename(state: State) -> State:
     """Published checkpoints call the classifier ``linear``."""
-    return {key.replace("linear.", "fc.", 1) if key.startswith("linear.") else key: v for key, v in state.items()}
+    return {
+        key.replace("linear.", "fc.", 1) if key.startswith("linear.") else key: v for key, v in state.items()
+    }

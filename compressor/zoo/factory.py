@@ -33,9 +33,13 @@ def _imported(path: str, attribute: str, name: str) -> Callable[..., nn.Module]:
     try:
         factory = getattr(importlib.import_module(path), attribute)
     except ImportError as error:
-        raise UsageError(f"{name}: {error}", "run from the folder that holds the module, or install it.") from error
+        raise UsageError(
+            f"{name}: {error}", "run from the folder that holds the module, or install it."
+        ) from error
     except AttributeError as error:
-        raise UsageError(f"{name}: {error}", "the part after the colon is a callable of that module.") from error
+        raise UsageError(
+            f"{name}: {error}", "the part after the colon is a callable of that module."
+        ) from error
     finally:
         sys.path.remove(here)
     if not callable(factory):

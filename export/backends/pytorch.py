@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from compressor.errors import UsageError
+from compressor.modes import evaluation
 from compressor.types import InputSpec
 from export.backends import BACKENDS, Array, Feed, SessionOptions, check_feed, require_device
-from compressor.modes import evaluation
 from export.model_io import example_tensors, input_names, named_outputs
 
 Loader = Callable[[Path], tuple[nn.Module, InputSpec]]

@@ -36,14 +36,19 @@ def test_data_parallel_checkpoints_of_the_authors_load(tmp_path: Path) -> None:
 
 def test_half_precision_checkpoints_are_widened(tmp_path: Path) -> None:
     model, other = ARCH.build(), ARCH.build()
-    save_file({k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}, tmp_path / "h.safetensors")
+    save_file(
+        {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()},
+        tmp_path / "h.safetensors",
+    )
     load_weights(other, tmp_path / "h.safetensors", ARCH)
     assert other.fc.weight.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", ["resnet20-12fca82f.th", "resnet32-d509ac18.th", "resnet44-014dd654.th", "resnet56-4bfd9763.th"])
+@pytest.mark.parametrize(
+    "name", ["resnet20-12fca82f.th", "resnet32-d509ac18.th", "resnet44-014dd654.th", "resnet56-4bfd9763.th"]
+)
 def test_published_checkpoints_load(shared: Path, name: str) -> None:
-    arch = find(f"{name.split('-')[0]}_cifar")
+    arch = find(f"{name.split('-', maxsplit=1)[0]}_cifar")
     model = arch.build()
     before = model.conv1.weight.clone()
     load_weights(model, shared / "data" / "weights" / name, arch)
@@ -63,7 +68,11 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "not a readable"), (b"hello", "refused|not a readable"), (b"PK\x03\x04" + b"0" * 50, "not a readable")],
+    [
+        (b"", "not a readable"),
+        (b"hello", "refused|not a readable"),
+        (b"PK\x03\x04" + b"0" * 50, "not a readable"),
+    ],
 )
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "w.pth").write_bytes(content)
@@ -83,7 +92,9 @@ def test_a_missing_file_and_a_file_without_tensors(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_model_names_what_does_not_fit(tmp_path: Path) -> None:
-    torch.save(find("resnet32_cifar").with_options({"num_classes": 7}).build().state_dict(), tmp_path / "w.pth")
+    torch.save(
+        find("resnet32_cifar").with_options({"num_classes": 7}).build().state_dict(), tmp_path / "w.pth"
+    )
     with pytest.raises(UsageError) as caught:
         load_weights(ARCH.build(), tmp_path / "w.pth", ARCH)
     assert "fc.weight is (7, 64), not (10, 64)" in caught.value.message

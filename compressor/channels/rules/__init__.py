@@ -6,7 +6,7 @@ an operator that meets channels and has no rule stops the trace. Other packages 
 point group ``compress.operation rule``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ class Call:
         name: str = self.func._schema.name
         return name.replace("::", ".")
 
-    def arg(self, index: int, default: Any = None) -> Any:  # noqa: ANN401 (arguments are of any type)
+    def arg(self, index: int, default: Any = None) -> Any:
         """Return an argument by its position in the schema, wherever the caller put it."""
         if index < len(self.args):
             return self.args[index]
@@ -80,6 +80,15 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
         return function
 
     return add
+
+
+def tensors_in(values: Iterable[object]) -> Iterator[Tensor]:
+    """Yield the tensors among an operation's arguments, lists looked into."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors_in(value)
 
 
 def first_output(call: Call) -> Tensor:

@@ -21,20 +21,18 @@ def convolution(tracer: "Tracer", call: Call) -> None:
     """Follow an ordinary, grouped, depthwise or transposed convolution."""
     x, weight, bias = call.args[:3]
     transposed, groups = bool(call.args[6]), int(call.args[8])
-    _count(tracer, call, transposed=transposed)
-    if transposed:
-        ids = _transposed(tracer, x, weight, groups)
-    else:
-        ids = _ordinary(tracer, x, weight, groups)
-    if bias is not None:
-        tracer.unite(tracer.leaf(bias, 0) if tracer.is_leaf(bias) else _vector(tracer, bias, 0), ids)
+    ids = (_transposed if transposed else _ordinary)(tracer, x, weight, groups)
+    image = x if transposed else call.out
+    tracer.count_positions(weight, ids, image.numel() // image.shape[1])
+    _add_bias(tracer, bias, ids)
     tracer.put(call.out, [on_axis(ids, 1, call.out.ndim)])
 
 
-def _count(tracer: "Tracer", call: Call, *, transposed: bool) -> None:
-    x, weight, out = call.args[0], call.args[1], call.out
-    image = x if transposed else out
-    tracer.count_positions(weight, _axis_of_weight(tracer, weight, 0), image[0, 0].numel() * image.shape[0])
+def _add_bias(tracer: "Tracer", bias: Tensor | None, ids: Tensor) -> None:
+    if bias is not None and tracer.is_leaf(bias):
+        tracer.follow(bias, 0, ids)
+    elif bias is not None:
+        tracer.unite(_vector(tracer, bias, 0), ids)
 
 
 def _ordinary(tracer: "Tracer", x: Tensor, weight: Tensor, groups: int) -> Tensor:
@@ -44,8 +42,12 @@ def _ordinary(tracer: "Tracer", x: Tensor, weight: Tensor, groups: int) -> Tenso
         per_group = weight.shape[0] // groups
         _depthwise(tracer, x, out_ids.reshape(groups, per_group))
         return out_ids
-    in_ids = _axis_of_weight(tracer, weight, 1)
     tracer.set_role(out_ids, "producer")
+    arriving = _arriving(tracer, x, 1)
+    if groups == 1 and tracer.is_leaf(weight) and [varying(f) for f in arriving] == [{1}]:
+        tracer.follow(weight, 1, arriving[0].reshape(-1), "consumer")
+        return out_ids
+    in_ids = _axis_of_weight(tracer, weight, 1)
     _read(tracer, x, 1, in_ids.repeat(groups), in_ids)
     if groups > 1:
         blocks = out_ids.reshape(groups, -1)
@@ -141,8 +143,7 @@ def linear(tracer: "Tracer", call: Call) -> None:
     in_ids, out_ids = (_axis_of_weight(tracer, weight, axis) for axis in (1, 0))
     tracer.set_role(out_ids, "producer")
     _read(tracer, x, x.ndim - 1, in_ids, in_ids)
-    if (bias := call.arg(2)) is not None:
-        tracer.unite(_axis_of_weight(tracer, bias, 0), out_ids)
+    _add_bias(tracer, call.arg(2), out_ids)
     tracer.count_positions(weight, in_ids, x.numel() // x.shape[-1])
     shadow = tracer.shadow(x)
     rows = [f for f in shadow.across(x.ndim - 1) if varying(f)] if shadow else []
@@ -206,7 +207,8 @@ def _placed(rows: list[Factor], columns: list[Factor], ndim: int) -> list[Factor
 
 @rule("aten._scaled_dot_product_flash_attention_for_cpu", "aten._scaled_dot_product_flash_attention",
       "aten._scaled_dot_product_efficient_attention", "aten._scaled_dot_product_attention_math",
-      "aten.scaled_dot_product_attention", "aten._scaled_dot_product_fused_attention_overrideable")  # fmt: skip
+      "aten._scaled_dot_product_fused_attention_overrideable", "aten.scaled_dot_product_attention",
+      )  # fmt: skip
 def attention(tracer: "Tracer", call: Call) -> None:
     """Attention keeps its heads whole."""
     for value in call.args[:3]:

@@ -64,8 +64,12 @@ def group_norm(tracer: "Tracer", call: Call) -> None:
 def _unite_vectors(tracer: "Tracer", x: Tensor, axis: int, vectors: tuple[object, ...]) -> None:
     shadow = tracer.shadow(x)
     arriving = shadow.along(axis) if shadow else []
+    alone = arriving[0].reshape(-1) if [varying(f) for f in arriving] == [{axis}] else None
     for number, vector in enumerate(vectors):
         if not isinstance(vector, Tensor) or vector.numel() < 2:
+            continue
+        if alone is not None and tracer.is_leaf(vector):
+            tracer.follow(vector, 0, alone, "norm" if number == 0 else "other")
             continue
         own = tracer.shadow(vector)
         for factor in own.factors if own else ():

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
-from compressor.channels.rules import Call, rule
+from compressor.channels.rules import Call, rule, tensors_in
 from compressor.channels.shadow import Factor, Shadow, align, varying
 
 if TYPE_CHECKING:
     from compressor.channels.tracer import Tracer
 
 
-@rule("pointwise", "aten.hardswish", "aten._prelu_kernel", "aten.rsub", "aten.copy", "aten.where", "aten.lerp")
+@rule(
+    "pointwise", "aten.hardswish", "aten._prelu_kernel", "aten.rsub", "aten.copy", "aten.where", "aten.lerp"
+)
 def pointwise(tracer: "Tracer", call: Call) -> None:
     """Unite the operands' factors and hand the union to the result."""
-    operands = [a for a in tree_leaves((call.args, call.kwargs)) if isinstance(a, Tensor)]
+    operands = list(tensors_in((*call.args, *call.kwargs.values())))
     shadows = [tracer.shadow(a) for a in operands]
     out = call.out
     if len(operands) == 1 and shadows[0] is not None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 @rule("aten.mean", "aten.sum", "aten.amax", "aten.amin", "aten.var", "aten.std", "aten.prod", "aten.norm",
-      "aten.var_mean", "aten.std_mean", "aten.linalg_vector_norm", "aten.logsumexp", "aten.any", "aten.all")  # fmt: skip
+      "aten.var_mean", "aten.std_mean", "aten.linalg_vector_norm", "aten.logsumexp", "aten.any",
+      "aten.all")  # fmt: skip
 def reduction(tracer: "Tracer", call: Call) -> None:
     """Statistics along axes."""
     x = call.args[0]

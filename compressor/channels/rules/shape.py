@@ -32,7 +32,9 @@ def rename_axes(tracer: "Tracer", call: Call) -> None:
     tracer.put(call.out, moved, from_weights=shadow.from_weights)
 
 
-@rule("aten.view", "aten._unsafe_view", "aten.reshape", "aten._reshape_alias", "aten.flatten", "aten.unflatten")
+@rule(
+    "aten.view", "aten._unsafe_view", "aten.reshape", "aten._reshape_alias", "aten.flatten", "aten.unflatten"
+)
 def view(tracer: "Tracer", call: Call) -> None:
     """Axes are merged or split; a split channel axis loses the same positions in every row."""
     x, out = call.args[0], call.out
@@ -61,7 +63,7 @@ def restride(tracer: "Tracer", call: Call) -> None:
 
 @rule("aten.slice", "aten.select", "aten.index_select", "aten.index", "aten.narrow", "aten.gather")
 def pick(tracer: "Tracer", call: Call) -> None:
-    """Picking along other axes keeps the channels; picking fixed positions of a channel axis keeps it whole."""
+    """Picking along other axes keeps the channels; fixed positions of a channel axis keep it whole."""
     x = call.args[0]
     shadow = tracer.shadow(x) or Shadow(())
     axes = _picked_axes(call, x)

@@ -9,7 +9,9 @@ from compressor.channels import ChannelPad
 def test_a_fresh_pad_centres_its_input(inside: int, outside: int) -> None:
     x = torch.randn(2, inside, 4, 4)
     front = (outside - inside) // 2
-    assert torch.equal(ChannelPad(inside, outside)(x), F.pad(x, (0, 0, 0, 0, front, outside - inside - front)))
+    assert torch.equal(
+        ChannelPad(inside, outside)(x), F.pad(x, (0, 0, 0, 0, front, outside - inside - front))
+    )
 
 
 def test_removing_channels_edits_the_pairing() -> None:

@@ -40,16 +40,40 @@ def _npz(path: Path, shape: tuple[int, ...], count: int) -> None:
 
 
 TABLE = {
-    "unknown model": (["prune", "resnet57_cifar", "--rate", "0.5", "-o", "o"], 2, ["resnet57_cifar", "did you mean resnet56_cifar"]),
+    "unknown model": (
+        ["prune", "resnet57_cifar", "--rate", "0.5", "-o", "o"],
+        2,
+        ["resnet57_cifar", "did you mean resnet56_cifar"],
+    ),
     "unknown factory": (["models", "no.such:thing"], 2, ["No module named", "install it"]),
     "unknown criterion": ([*PRUNE, "--method", "l3", "-o", "o"], 2, ["unknown criterion 'l3'", "l1"]),
-    "wrong rate length": (["prune", "resnet20_cifar", "--rates", "[0.]*5", "-o", "o"], 2, ["5 rates", "takes 12", "layer1.0.conv1"]),
-    "unknown layout": (["prune", "resnet20_cifar", "--rates", "[0.]*12", "--layout", "x", "-o", "o"], 2, ["no layout 'x'", "coring"]),
-    "rates without layout": (["prune", "resnet18", "--rates", "[0.]", "-o", "o"], 2, ["no published rate layout", "--macs"]),
+    "wrong rate length": (
+        ["prune", "resnet20_cifar", "--rates", "[0.]*5", "-o", "o"],
+        2,
+        ["5 rates", "takes 12", "layer1.0.conv1"],
+    ),
+    "unknown layout": (
+        ["prune", "resnet20_cifar", "--rates", "[0.]*12", "--layout", "x", "-o", "o"],
+        2,
+        ["no layout 'x'", "coring"],
+    ),
+    "rates without layout": (
+        ["prune", "resnet18", "--rates", "[0.]", "-o", "o"],
+        2,
+        ["no published rate layout", "--macs"],
+    ),
     "rate of one": (["prune", "resnet20_cifar", "--rate", "1.0", "-o", "o"], 2, ["1.0 is not in [0, 1)"]),
     "negative rate": (["prune", "resnet20_cifar", "--rate", "-0.5", "-o", "o"], 2, ["-0.5 is not in [0, 1)"]),
-    "rate is not a number": (["prune", "resnet20_cifar", "--rate", "nan", "-o", "o"], 2, ["nan is not in [0, 1)"]),
-    "macs out of reach": (["prune", "resnet20_cifar", "--macs", "0.0001", "-o", "o"], 2, ["out of reach", "--max-rate"]),
+    "rate is not a number": (
+        ["prune", "resnet20_cifar", "--rate", "nan", "-o", "o"],
+        2,
+        ["nan is not in [0, 1)"],
+    ),
+    "macs out of reach": (
+        ["prune", "resnet20_cifar", "--macs", "0.0001", "-o", "o"],
+        2,
+        ["out of reach", "--max-rate"],
+    ),
     "macs above one": (["prune", "resnet20_cifar", "--macs", "1.5", "-o", "o"], 2, ["--macs 1.5"]),
     "no rate at all": (["prune", "resnet20_cifar", "-o", "o"], 2, ["how much to remove", "--rates"]),
     "two rates": ([*PRUNE, "--macs", "0.5", "-o", "o"], 2, ["--rate and --macs"]),
@@ -68,10 +92,18 @@ TABLE = {
     "empty dataset": ([*PRUNE, "--data", "npz:empty.npz", "-o", "o"], 2, ["Hint"]),
     "label out of range": ([*PRUNE, "--data", "npz:labels.npz", "-o", "o"], 2, ["10", "Hint"]),
     "bad recipe": ([*PRUNE, "--data", "digits", "--recipe", "bad.toml", "-o", "o"], 2, ["epochs"]),
-    "misspelt recipe": ([*PRUNE, "--data", "digits", "--recipe", "typo.toml", "-o", "o"], 2, ["did you mean epochs"]),
+    "misspelt recipe": (
+        [*PRUNE, "--data", "digits", "--recipe", "typo.toml", "-o", "o"],
+        2,
+        ["did you mean epochs"],
+    ),
     "bad setting": ([*PRUNE, "--data", "digits", "--epochs", "1", "--set", "lr", "-o", "o"], 2, ["--set lr"]),
     "bad input shape": ([*PRUNE, "--input", "3x0", "-o", "o"], 2, ["no input shape"]),
-    "input does not fit": (["models", "resnet20_cifar", "--input", "5x32x32"], 1, ["does not run on", "--input"]),
+    "input does not fit": (
+        ["models", "resnet20_cifar", "--input", "5x32x32"],
+        1,
+        ["does not run on", "--input"],
+    ),
     "output exists": ([*PRUNE, "-o", "taken"], 2, ["taken exists"]),
     "no artifact": (["export", "taken", "-o", "x.onnx"], 1, ["no artifact"]),
     "no onnx": (["eval", "net.onnx", "--data", "digits"], 2, ["net.onnx"]),

@@ -45,7 +45,13 @@ def test_models_lists_and_explains(tmp_path: Path) -> None:
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     document = answer("prune", "resnet20_cifar", "--rate", 0.5, "--dry-run", cwd=tmp_path)
     groups = {g["name"]: g for g in document["plan"]["groups"]}
-    assert groups["layer1.0.conv1"] == {"name": "layer1.0.conv1", "size": 16, "requested": 8, "kept": 8, "reason": ""}
+    assert groups["layer1.0.conv1"] == {
+        "name": "layer1.0.conv1",
+        "size": 16,
+        "requested": 8,
+        "kept": 8,
+        "reason": "",
+    }
     assert document["cost_before"]["params"] == 269_722
     assert {"params", "macs", "thop_macs"} == set(document["cost_after"])
     assert document["oracle"]["max_relative_difference"] <= 1e-4
@@ -73,8 +79,21 @@ def test_eval_scores_artifact_and_onnx_alike(folder: Path) -> None:
 
 
 def test_bench_reports_a_ratio_with_its_interval(folder: Path) -> None:
-    words = ["resnet20_cifar", "small", "--input", "3x32x32", "--batch", "1,2", "--threads", 1, "--seconds", 0.3]
-    document = answer("bench", *words[:2], "--batch", "1,2", "--threads", 1, "--seconds", 0.3, "-o", "b.json", cwd=folder)
+    words = [
+        "resnet20_cifar",
+        "small",
+        "--input",
+        "3x32x32",
+        "--batch",
+        "1,2",
+        "--threads",
+        1,
+        "--seconds",
+        0.3,
+    ]
+    document = answer(
+        "bench", *words[:2], "--batch", "1,2", "--threads", 1, "--seconds", 0.3, "-o", "b.json", cwd=folder
+    )
     rows = {(r["model"], r["batch"]): r for r in document["results"]}
     assert rows["resnet20_cifar", 1]["speedup"] is None
     speedup = rows["small", 2]["speedup"]

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from compressor.criteria import CRITERIA
 from compressor.criteria.coring import Coring, factors, pairwise, saliency
 from compressor.criteria.view import GroupView, Member, Statistics, group_view
 from compressor.errors import UsageError
+from compressor.modules import named_tensors
 from compressor.similarity import DECOMPOSERS, METRICS, STRATEGIES
 from compressor.similarity.tucker import left_singular
 
@@ -88,10 +90,15 @@ def random_weight(*shape: int, seed: int = 0) -> Tensor:
 
 def group_of(*weights: Tensor) -> GroupView:
     members = tuple(
-        Member(tensor=f"conv{n}.weight", role="producer", rows=w.flatten(1), shape=tuple(w.shape[1:]))
-        for n, w in enumerate(weights)
+        Member(tensor=f"conv{n}.weight", role="producer", values=w) for n, w in enumerate(weights)
     )
     return GroupView(name="conv0", size=len(weights[0]), members=members)
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> ReadVectors:
+    """Return a reader of what the authors' program produced."""
+    return lambda name: dict(np.load(shared / "golden" / "vectors" / f"{name}.npz"))
 
 
 @pytest.fixture
@@ -261,7 +268,7 @@ def test_several_filters_of_a_unit_are_compared_as_one() -> None:
     net = Net().eval()
     graph = trace(net, (torch.randn(1, 3, 8, 8),))
     index = graph.by_producer["grouped"]
-    view = group_view(net, graph, index, Statistics())
+    view = group_view(named_tensors(net), graph, index, Statistics())
     blocks = net.grouped.weight.detach().reshape(2, 6, 4, 3, 3)
     stacked = torch.cat([blocks[0], blocks[1]], dim=1)
     assert view.size == 6

@@ -9,6 +9,7 @@ from compressor.criteria.collect import FeatureReducer, collect
 from compressor.criteria.hrank import HRank
 from compressor.criteria.view import Statistics, group_view
 from compressor.errors import UsageError
+from compressor.modules import named_tensors
 
 
 class Net(nn.Module):
@@ -94,7 +95,7 @@ def test_maps_are_read_after_the_norm_where_there_is_one(net: Net, monkeypatch: 
 def test_scores_are_averaged_over_layers_of_a_group(net: Net) -> None:
     graph = trace(net, (torch.randn(1, 3, 8, 8),))
     statistics = collect(net, HRank(), batches(4, 2))
-    scores = HRank()(group_view(net, graph, graph.by_producer["conv1"], statistics))
+    scores = HRank()(group_view(named_tensors(net), graph, graph.by_producer["conv1"], statistics))
     expected = (statistics.features["conv1.weight"] + statistics.features["depthwise.weight"]) / 2
     torch.testing.assert_close(scores, expected.float())
 
@@ -115,4 +116,4 @@ def test_missing_data_is_an_error(net: Net) -> None:
         collect(net, HRank(), [])
     graph = trace(net, (torch.randn(1, 3, 8, 8),))
     with pytest.raises(UsageError, match=r"conv1\.weight"):
-        HRank()(group_view(net, graph, graph.by_producer["conv1"], Statistics()))
+        HRank()(group_view(named_tensors(net), graph, graph.by_producer["conv1"], Statistics()))

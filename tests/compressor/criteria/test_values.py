@@ -17,7 +17,7 @@ def view(*members: Member) -> GroupView:
 
 
 def filters(rows: torch.Tensor = WEIGHT, gradient: torch.Tensor | None = None) -> Member:
-    return Member(tensor="w", role="producer", rows=rows, gradient=gradient)
+    return Member(tensor="w", role="producer", values=rows, gradients=gradient)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_layers_that_share_units_are_averaged() -> None:
 
 
 def test_bn_scale_is_the_absolute_weight_of_the_norm() -> None:
-    norm = Member(tensor="bn", role="norm", rows=torch.tensor([[-2.0], [0.5], [1.0]]))
+    norm = Member(tensor="bn", role="norm", values=torch.tensor([[-2.0], [0.5], [1.0]]))
     assert CRITERIA.get("bn_scale")()(view(filters(), norm)).tolist() == [2, 0.5, 1]
 
 

@@ -18,7 +18,21 @@ def test_published_strings(text: str, expected: tuple[float, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0.5", "[0.1", "[0.1]*", "[0.1]x", "[0.1]+", "[a]", "[1.0]", "[-0.1]", "[nan]", "[__import__]", "[]"]
+    "text",
+    [
+        "",
+        "0.5",
+        "[0.1",
+        "[0.1]*",
+        "[0.1]x",
+        "[0.1]+",
+        "[a]",
+        "[1.0]",
+        "[-0.1]",
+        "[nan]",
+        "[__import__]",
+        "[]",
+    ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:

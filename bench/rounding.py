@@ -1,0 +1,95 @@
+"""What rounding widths does to speed: ``python -m bench.rounding``.
+
+ResNet-50 at 224x224 in ONNX Runtime on two threads, pruned by two published rate strings, without rounding
+and with widths in multiples of 8 and 16. Fewer MACs alone do not give the speed-up that their number
+promises; aligned widths nearly do. Weights are random: speed does not depend on them.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+
+from bench.document import report_to_json
+from bench.run import Candidate, bench
+from compressor.artifact import Manifest
+from compressor.cost import measure
+from compressor.criteria import CRITERIA
+from compressor.plan import PrunePlan
+from compressor.prune import make_plan
+from compressor.shrink import shrink
+from compressor.types import RateSpec
+from compressor.zoo import find
+from export.backends import SessionOptions
+from export.metadata import metadata_of
+from export.to_onnx import export_onnx
+
+RESULTS = Path(__file__).parent / "results" / "rounding.json"
+STRINGS = {"A": "[0.]+[0.1]*3+[0.35]*16", "B": "[0.]+[0.5]*3+[0.6]*16"}
+ROUNDINGS = (1, 8, 16)
+
+
+def main() -> None:
+    """Export all seven networks, measure them together, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=12.0, help="timed seconds per network and batch")
+    budget_s = parser.parse_args().seconds
+    requests: list[tuple[str, RateSpec | None]] = [("dense", None)]
+    for name, rates in STRINGS.items():
+        for step in ROUNDINGS:
+            spec = RateSpec(target="rates", rates=rates, layout="coring", round_to=step)
+            requests.append((f"{name}, multiples of {step}", spec))
+    with tempfile.TemporaryDirectory() as folder:
+        made = [_exported(name, spec, Path(folder)) for name, spec in requests]
+        report = bench(
+            [candidate for candidate, _ in made],
+            backend="onnxruntime",
+            options=SessionOptions(threads=2),
+            batches=(1, 8),
+            budget_s=budget_s,
+            progress=lambda what, done, total: print(f"\r{what} {done}/{total}   ", end="", flush=True),
+        )
+    macs = {candidate.name: count for candidate, count in made}
+    document = {"rates": STRINGS, "macs": macs, "rows": _rows(report_to_json(report), macs)}
+    RESULTS.write_text(json.dumps({**document, "report": report_to_json(report)}, indent=1) + "\n")
+
+
+def _exported(name: str, spec: RateSpec | None, folder: Path) -> tuple[Candidate, int]:
+    torch.manual_seed(0)
+    arch = find("resnet50")
+    model, plan = arch.build(), PrunePlan(arch=arch.name, steps=())
+    if spec is not None:
+        plan = make_plan(model, arch, spec, CRITERIA.get("l1")()).plan
+        model = shrink(model, plan)
+    cost = measure(model, arch.example())
+    manifest = Manifest(
+        arch=arch.name, arch_kwargs={}, input=arch.input, plan=plan, method=name,
+        cost_before=cost, cost_after=cost, weights_from="random initialisation",
+    )  # fmt: skip
+    file = export_onnx(model, arch.input, folder / f"{name}.onnx", metadata=metadata_of(manifest))
+    print(f"{name}: {cost.macs / 1e9:.3f} GMACs, {file.bytes / 1e6:.1f} MB", flush=True)
+    return Candidate(name=name, path=file.path, inputs=arch.input, digest=file.sha256), cost.macs
+
+
+def _rows(report: dict[str, object], macs: dict[str, int]) -> list[dict[str, object]]:
+    """Return per network and batch: MACs reduction, speed-up with interval, and the share that arrives."""
+    rows = []
+    results: list[dict[str, dict[str, float]]] = report["results"]  # type: ignore[assignment]
+    for result in results:
+        name = str(result["model"])
+        fewer = macs["dense"] / macs[name]
+        speedup = result["speedup"]
+        rows.append(
+            {
+                "model": name, "batch": result["batch"], "p50_ms": result["p50_ms"],
+                "macs_reduction": fewer, "speedup": speedup,
+                "speedup_over_macs_reduction": speedup["value"] / fewer if speedup else None,
+            }
+        )  # fmt: skip
+    return rows
+
+
+if __name__ == "__main__":
+    main()
