@@ -97,7 +97,7 @@ def _gpu() -> dict[str, str]:
         return {}
     query = [program, f"--query-gpu={','.join(_GPU_FIELDS)}", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         return {"gpu": f"nvidia-smi failed: {error}"}
     return _parsed_gpus(answer.stdout)

@@ -6,6 +6,7 @@ the batch, and the running statistics are averaged over the workers before every
 """
 
 import inspect
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -39,6 +40,9 @@ def init_from_env(device: torch.device) -> Iterator[torch.device]:
     try:
         yield device
     finally:
+        # Data-parallel wrappers lie in reference cycles and hold the group: freed only at interpreter exit,
+        # its threads would be destroyed while they run, which aborts the process.
+        gc.collect()
         dist.destroy_process_group()
 
 

@@ -1,0 +1,70 @@
+"""Documents run: the README's commands and code, CONTRIBUTING's criterion, links, and the results page."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.tables import page
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md")
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(), flags=re.DOTALL)
+
+
+def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    commands = re.search(r"<!-- run -->\n```\n(.*?)```", text, flags=re.DOTALL)
+    assert commands is not None
+    for line in commands.group(1).splitlines():
+        program, *words = line.split()
+        assert program == "compress"
+        subprocess.run(
+            [sys.executable, "-m", "compressor", *words], cwd=tmp_path, check=True, capture_output=True
+        )
+
+
+@pytest.mark.parametrize("code", blocks("README.md", "python"))
+def test_the_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:
+    code = blocks("CONTRIBUTING.md", "python")[1]
+    assert '@CRITERIA.register("linf")' in code
+    use = (
+        "\nfrom compressor.prune import make_plan\nfrom compressor.types import RateSpec\n"
+        "from compressor.zoo import find\narch = find('resnet20_cifar')\n"
+        "make_plan(arch.build(), arch, RateSpec(target='rate', fraction=0.5), CRITERIA.get('linf')())\n"
+    )
+    subprocess.run([sys.executable, "-c", code + use], cwd=tmp_path, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        assert target.startswith("http") or (path.parent / target).exists(), target
+
+
+def test_the_results_page_is_what_the_results_say() -> None:
+    assert (ROOT / "bench" / "README.md").read_text() == page()
+
+
+def test_commands_listed_in_the_readme_exist() -> None:
+    listed = set(re.findall(r"^\| `compress (\w+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE))
+    help_text = subprocess.run(
+        [sys.executable, "-m", "compressor", "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    ).stdout
+    assert listed == {"models", "prune", "finetune", "eval", "export", "bench", "doctor"}
+    assert all(f" {command} " in help_text for command in listed)
