@@ -59,7 +59,7 @@ def main() -> None:
     arch = find("resnet20_cifar")
     data = open_data("digits", arch.input)
     dense = _trained(arch.build(), data, folder)
-    planned = make_plan(dense, arch, RateSpec(target="macs", fraction=0.5), CRITERIA.get("l1")())
+    planned = make_plan(dense, arch, RateSpec(target="macs", fraction=0.5, round_to=8), CRITERIA.get("l1")())
     _say(f"pruned to half of the MACs; oracle difference {planned.oracle.max_relative_difference:.0e}")
     small = shrink(dense, planned.plan)
     fine_tune(small, data, TUNE, run_dir=folder / "pruned.run")

@@ -68,7 +68,7 @@ def prune(
     """
     spec = _spec(rates, layout, rate, macs, params, scope, round_to, keep, max_rate, allow_inexact)
     from compressor.cli.prune_run import Request, run
-    from compressor.cli.sources import open_device, open_model, output_path
+    from compressor.cli.sources import open_device, open_model, output_path, seed_all
     from compressor.cli.training import resolve_recipe
 
     training: Recipe | None = None
@@ -77,6 +77,7 @@ def prune(
     if training and data is None:
         raise UsageError("fine-tuning needs images", "give --data, for instance --data digits.")
     target = None if dry_run else output_path(output)
+    seed_all(seed)
     source = open_model(model, weights, classes, shape)
     request = Request(
         source=source, spec=spec, method=method, data=data, recipe=training,

@@ -24,6 +24,7 @@ from compressor.types import Accuracy, Cost, RateSpec, Recipe
 
 _CALIBRATION_IMAGES = 1024
 _CALIBRATION_BATCH = 128
+_ALIGNED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,12 +182,24 @@ def _print(
         output.table(("", "before", "after", "share"), costs),
     )
     output.show(f"weights: {request.source.weights}; {_proof(planned)}")
-    for note in planned.plan.notes:
+    for note in (*planned.plan.notes, *_alignment(planned.plan)):
         output.show(f"note: {note}")
     for name, score in metrics.items():
         output.show(f"{name}: top-1 {score.top1:.2f} %, top-5 {score.top5:.2f} % of {score.images} images")
     if request.output:
         output.show(f"written: {request.output}. MACs are not speed: compress bench measures it.")
+
+
+def _alignment(plan: PrunePlan) -> tuple[str, ...]:
+    """Warn of widths that fast kernels do not like: fewer MACs then bring less speed than they promise."""
+    cut = [group for group in plan.groups if group.kept < group.size]
+    odd = sum(group.kept % _ALIGNED > 0 for group in cut)
+    if not odd:
+        return ()
+    return (
+        f"{odd} of {len(cut)} pruned widths are no multiples of {_ALIGNED}; with --round-to {_ALIGNED} or 16 "
+        "more of the MACs saved usually arrives as speed",
+    )
 
 
 def _proof(planned: Planned) -> str:

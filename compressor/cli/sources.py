@@ -101,6 +101,11 @@ def open_device(name: str) -> torch.device:
     return device
 
 
+def seed_all(seed: int) -> None:
+    """Seed PyTorch, so that random weights are the same when a command is run again."""
+    torch.manual_seed(seed)
+
+
 def output_path(path: Path | None) -> Path:
     """Return the path of ``-o``, which must be given and free.
 

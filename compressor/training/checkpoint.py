@@ -38,21 +38,23 @@ class Identity:
     Attributes:
         recipe: the recipe's fields.
         data: name and size of the training split.
-        shapes: digest of the name, shape and type of every tensor of the model.
+        start: digest of every tensor that the run started from.
     """
 
     recipe: dict[str, Any]
     data: str
-    shapes: str
+    start: str
 
     @classmethod
     def of(cls, model: nn.Module, recipe: Recipe, data: DataSplits) -> "Identity":
         """Return the identity of a run."""
-        tensors = [[name, list(t.shape), str(t.dtype)] for name, t in model.state_dict().items()]
-        digest = hashlib.sha256(json.dumps(tensors).encode()).hexdigest()
+        start = hashlib.sha256()
+        for name, tensor in model.state_dict().items():
+            start.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+            start.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         # through JSON, so that what was saved and what is compared have the same types
         fields = json.loads(json.dumps(dataclasses.asdict(recipe)))
-        return cls(recipe=fields, data=f"{data.name}, {len(data.train)} images", shapes=digest)
+        return cls(recipe=fields, data=f"{data.name}, {len(data.train)} images", start=start.hexdigest())
 
     def difference(self, saved: State) -> str:
         """Return in words how ``saved``, an identity from a checkpoint, differs; "" if it does not."""
@@ -64,7 +66,7 @@ class Identity:
             )
         if saved["data"] != self.data:
             return f"data was {saved['data']}, is {self.data}"
-        return "" if saved["shapes"] == self.shapes else "the model has other tensors"
+        return "" if saved["start"] == self.start else "the model started from other weights"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ environment variables. Batch normalisation is not synchronised: each worker norm
 the batch, and the running statistics are averaged over the workers before every validation.
 """
 
-import inspect
 import gc
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -140,3 +140,14 @@ def test_doctor_says_what_works(tmp_path: Path) -> None:
     found = {(b["backend"], b["device"]): b for b in answer("doctor", cwd=tmp_path)["backends"]}
     assert found["onnxruntime", "cpu"]["usable"]
     assert found["torch", "cpu"]["missing"] is None
+
+
+def test_a_run_is_not_resumed_from_another_start(folder: Path) -> None:
+    """The checkpoints of an earlier run lie where this one would put its own."""
+    words = ["prune", "resnet20_cifar", *SMALL, "--method", "l2", "--data", "digits", "--epochs", 1]
+    (folder / "again.run").mkdir()
+    for file in (folder / "small.run").iterdir():
+        (folder / "again.run" / file.name).write_bytes(file.read_bytes())
+    done = compress(*words, "-o", "again", cwd=folder, code=2)
+    assert "started from other weights" in done.stderr
+    assert not (folder / "again").exists()
