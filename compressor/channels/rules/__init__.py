@@ -63,9 +63,18 @@ class _Rules:
         for name in (call.name, call.name.removesuffix("_")):
             if name in self.registry:
                 return self.registry.get(name)
-        if torch.Tag.pointwise in call.func.tags:
-            return self.registry.get("pointwise")
-        return None
+        return self.registry.get("pointwise") if _is_pointwise(call) else None
+
+
+def _is_pointwise(call: Call) -> bool:
+    """Say whether PyTorch tags the operator, or for an in-place form its plain form, as pointwise.
+
+    Which in-place forms carry the tag differs between releases.
+    """
+    namespace, _, name = call.name.partition(".")
+    plain = getattr(getattr(torch.ops, namespace), name.removesuffix("_"), None)
+    overloads = [getattr(plain, o) for o in plain.overloads()] if plain is not None else []
+    return any(torch.Tag.pointwise in func.tags for func in (call.func, *overloads))
 
 
 RULES = _Rules()

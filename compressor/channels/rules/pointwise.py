@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from compressor.channels.rules import Call, rule, tensors_in
+from compressor.channels.rules import Call, first_output, rule, tensors_in
 from compressor.channels.shadow import Factor, Shadow, align, varying
 
 if TYPE_CHECKING:
     from compressor.channels.tracer import Tracer
 
 
-@rule(
-    "pointwise", "aten.hardswish", "aten._prelu_kernel", "aten.rsub", "aten.copy", "aten.where", "aten.lerp"
-)
+@rule("pointwise", "aten.hardswish", "aten._prelu_kernel", "aten.rsub", "aten.copy", "aten.where",
+      "aten.lerp", "aten.leaky_relu", "aten.log_sigmoid_forward")  # fmt: skip
 def pointwise(tracer: "Tracer", call: Call) -> None:
     """Unite the operands' factors and hand the union to the result."""
     operands = list(tensors_in((*call.args, *call.kwargs.values())))
     shadows = [tracer.shadow(a) for a in operands]
-    out = call.out
+    out = first_output(call)
     if len(operands) == 1 and shadows[0] is not None:
         tracer.put(out, shadows[0].factors, from_weights=shadows[0].from_weights)
         return

@@ -101,6 +101,20 @@ def split(tracer: "Tracer", call: Call) -> None:
         tracer.put(piece, factors, from_weights=shadow.from_weights)
 
 
+@rule("aten.glu")
+def glu(tracer: "Tracer", call: Call) -> None:
+    """One half of the channels gates the other: both lose the same positions."""
+    x = call.args[0]
+    axis = int(call.arg(1, -1)) % x.ndim
+    shadow = tracer.shadow(x) or Shadow(())
+    kept = []
+    for factor in shadow.factors:
+        values, gates = factor.chunk(2, axis) if axis in varying(factor) else (factor, factor)
+        tracer.unite(values, gates)
+        kept.append(values)
+    tracer.put(call.out, kept)
+
+
 def _tie(tracer: "Tracer", factor: Factor, parts: list[Tensor], *, unbind: bool) -> None:
     if unbind or any(part.shape != parts[0].shape for part in parts):
         tracer.freeze(factor, "split at fixed positions")

@@ -184,6 +184,13 @@ def _pixel_shuffle() -> nn.Module:
     return nn.Sequential(conv(3, 32), nn.ReLU(), nn.PixelShuffle(2), nn.PixelUnshuffle(2), conv(32, 6))
 
 
+def _activations() -> nn.Module:
+    """Activations in place and out of place; which of them PyTorch tags as pointwise varies by release."""
+    inplace = [nn.LeakyReLU(0.1, True), nn.Hardtanh(inplace=True), nn.ELU(inplace=True), nn.SELU(True)]
+    layers = [nn.CELU(inplace=True), nn.Hardsigmoid(True), nn.Hardswish(), nn.LogSigmoid(), nn.Mish(True)]
+    return nn.Sequential(conv(3, 8), *inplace, *layers, conv(8, 12), nn.GLU(1), conv(6, 6))
+
+
 def _group_norm() -> nn.Module:
     return nn.Sequential(conv(3, 8), nn.GroupNorm(2, 8), nn.ReLU(), conv(8, 6))
 
@@ -205,5 +212,6 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "bare_parameters": lambda: Head(Bare(), 6),
     "computed_weight": lambda: Head(_standardised(), 6),
     "pixel_shuffle": lambda: Head(_pixel_shuffle(), 6),
+    "activations": lambda: Head(_activations(), 6),
     "group_norm": lambda: Head(_group_norm(), 6),
 }
