@@ -20,7 +20,7 @@ from torch import nn
 
 import compressor
 from compressor.card import model_card
-from compressor.codec import Json, decode, digest, encode
+from compressor.codec import Json, check_schema, decode, digest, encode
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
 from compressor.shrink import shrink
@@ -103,12 +103,7 @@ def manifest_from_json(data: Json, where: str) -> Manifest:
     Raises:
         ArtifactError: another schema version, or fields that do not fit.
     """
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ArtifactError(
-            f"{where}: schema version {version!r}, this program reads {SCHEMA_VERSION}",
-            "write the artifact again with this version of compress, or install the version that wrote it.",
-        )
+    check_schema(data, SCHEMA_VERSION, where)
     rest = {k: v for k, v in data.items() if k not in ("schema_version", "plan", "digest")}
     fields = decode(_Fields, rest, where)
     plan = plan_from_json(data.get("plan", {}), f"{where}: plan")

@@ -43,6 +43,20 @@ def decode(kind: type[T], data: object, where: str) -> T:
         ) from error
 
 
+def check_schema(data: object, expected: int, where: str) -> None:
+    """Refuse a document of another schema version.
+
+    Raises:
+        ArtifactError: it has another one, or is no document.
+    """
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != expected:
+        raise ArtifactError(
+            f"{where}: schema version {version!r}, this program reads {expected}",
+            "write it again with this version of compress, or install the version that wrote it.",
+        )
+
+
 def digest(data: Json) -> str:
     """Return the sha256 of a JSON document in canonical form (sorted keys, no spaces)."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))

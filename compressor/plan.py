@@ -7,8 +7,8 @@ import numpy as np
 
 from compressor.channels.components import Ids
 from compressor.channels.graph import AxisMap, ChannelGraph
-from compressor.codec import Json, decode, digest
-from compressor.errors import ArtifactError, UsageError
+from compressor.codec import Json, check_schema, decode, digest
+from compressor.errors import UsageError
 from compressor.steps import Step, step_from_json, step_to_json
 from compressor.steps.remove import AxisCut, RemoveChannels
 from compressor.types import GroupDecision
@@ -56,12 +56,7 @@ def plan_from_json(data: Json, where: str = "plan") -> PrunePlan:
     Raises:
         ArtifactError: another schema version, or fields that do not fit.
     """
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ArtifactError(
-            f"{where}: schema version {version!r}, this program reads {SCHEMA_VERSION}",
-            "write it again with this version of compress.",
-        )
+    check_schema(data, SCHEMA_VERSION, where)
     head = decode(_Head, {k: v for k, v in data.items() if k not in ("schema_version", "steps")}, where)
     steps = tuple(step_from_json(s, f"{where}: step {i}") for i, s in enumerate(data.get("steps", [])))
     return PrunePlan(arch=head.arch, steps=steps, notes=head.notes)
