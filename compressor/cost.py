@@ -136,18 +136,35 @@ def _own(totals: dict[str, int], grand: int) -> dict[str, int]:
 def _thop(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[float, dict[str, float]]:
     """Return thop's total and its figure for each convolution and linear layer.
 
-    thop leaves keys in the state dict of whatever it profiles, so that it gets a copy.
+    thop leaves keys in the state dict of whatever it profiles, so that it gets a copy. Its own count of a
+    transposed convolution takes the output's positions for the input's, stride squared times too many.
     """
     import thop
 
     probe = copy.deepcopy(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        total, _, tree = thop.profile(probe, inputs=tuple(inputs), verbose=False, ret_layer_info=True)
+        total, _, tree = thop.profile(
+            probe,
+            inputs=tuple(inputs),
+            custom_ops=dict.fromkeys(_TRANSPOSED, _count_transposed),
+            verbose=False,
+            ret_layer_info=True,
+        )
     flat: dict[str, float] = {}
     _flatten(tree, "", flat)
     kinds = dict(model.named_modules())
     return total, {n: v for n, v in flat.items() if isinstance(kinds.get(n), _ConvNd | nn.Linear)}
+
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def _count_transposed(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    total = module.total_ops
+    assert isinstance(module, _ConvNd)
+    assert isinstance(total, Tensor)
+    total += inputs[0].numel() // module.in_channels * module.weight.numel()
 
 
 def _flatten(tree: dict[str, tuple[float, float, dict]], prefix: str, into: dict[str, float]) -> None:  # type: ignore[type-arg]
