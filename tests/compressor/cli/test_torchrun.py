@@ -1,0 +1,20 @@
+"""The fine-tuning command under PyTorch's launcher: two workers, one artifact."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_two_workers_write_one_artifact(tmp_path: Path) -> None:
+    prune = [sys.executable, "-m", "compressor", "prune", "resnet20_cifar", "--rate", "0.7", "-o", "small"]
+    subprocess.run(prune, cwd=tmp_path, check=True, capture_output=True)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    tune = ["finetune", "small", "-o", "tuned", "--data", "digits", "--epochs", "1", "--json"]
+    done = subprocess.run(
+        [*launcher, "-m", "compressor", *tune], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["metrics"]["test fine-tuned"]["images"] == 359
+    assert (tmp_path / "tuned" / "model.safetensors").is_file()
