@@ -60,7 +60,9 @@ def main() -> None:
     data = open_data("digits", arch.input)
     dense = _trained(arch.build(), data, folder)
     planned = make_plan(dense, arch, RateSpec(target="macs", fraction=0.5, round_to=8), CRITERIA.get("l1")())
-    _say(f"pruned to half of the MACs; oracle difference {planned.oracle.max_relative_difference:.0e}")
+    _say(
+        f"pruned to at most half of the MACs; oracle difference {planned.oracle.max_relative_difference:.0e}"
+    )
     small = shrink(dense, planned.plan)
     fine_tune(small, data, TUNE, run_dir=folder / "pruned.run")
     made = [

@@ -27,8 +27,15 @@ def prune(
     output: OutputOpt = None,
     weights: WeightsOpt = None,
     method: Annotated[
-        str, typer.Option("--method", help="Criterion: l1, l2, bn_scale, fpgm, taylor, random.")
+        str,
+        typer.Option(
+            "--method", help="Criterion: l1, l2, bn_scale, fpgm, taylor, hrank, chip, coring or random."
+        ),
     ] = "l1",
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="Option of the method, metric=cosine or rank=2; repeatable."),
+    ] = None,
     rates: Annotated[str | None, typer.Option("--rates", help='Published string: "[0.]+[0.18]*29".')] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="coring | central-filter.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Share of every group to remove.")] = None,
@@ -80,7 +87,7 @@ def prune(
     seed_all(seed)
     source = open_model(model, weights, classes, shape)
     request = Request(
-        source=source, spec=spec, method=method, data=data, recipe=training,
+        source=source, spec=spec, method=method, options=tuple(options or ()), data=data, recipe=training,
         output=target, device=open_device(device), seed=seed, explain=explain, json=json,
     )  # fmt: skip
     run(request)

@@ -1,7 +1,7 @@
 """What ``compress prune`` does, in order: plan, shrink, count, score, fine-tune, save, report."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from compressor.artifact import Manifest, save_artifact
 from compressor.cli import output
 from compressor.cli.sources import Source
+from compressor.cli.training import parse_setting
 from compressor.codec import Json, encode
 from compressor.cost import measure
 from compressor.criteria import CRITERIA, Criterion
 from compressor.data import DataSplits, open_data
 from compressor.plan import PrunePlan
 from compressor.prune import Planned, make_plan
+from compressor.registry import unknown_name
 from compressor.shrink import shrink
 from compressor.training import evaluate, fine_tune
 from compressor.types import Accuracy, Cost, RateSpec, Recipe
@@ -34,6 +36,7 @@ class Request:
     source: Source
     spec: RateSpec
     method: str
+    options: tuple[str, ...]
     data: str | None
     recipe: Recipe | None
     output: Path | None
@@ -65,8 +68,16 @@ def run(request: Request) -> None:
 
 
 def _criterion(request: Request) -> Criterion:
+    """Return the criterion with the options given; one that is random gets the command's seed."""
     kind = CRITERIA.get(request.method)
-    return kind(seed=request.seed) if request.method == "random" else kind()  # type: ignore[call-arg]
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, object] = {"seed": request.seed} if "seed" in known else {}
+    for setting in request.options:
+        key, value = parse_setting(setting, "--option")
+        if key not in known:
+            raise unknown_name(f"option of {request.method}", key, sorted(known))
+        values[key] = value
+    return kind(**values)
 
 
 def _classes(source: Source) -> int | None:
@@ -118,7 +129,7 @@ def _manifest(
         arch_kwargs=dict(source.arch.kwargs),
         input=source.arch.input,
         plan=joined(source.plan, planned.plan),
-        method=f"{request.method}, {_asked(request.spec)}",
+        method=", ".join([request.method, *request.options, _asked(request.spec)]),
         cost_before=before,
         cost_after=after,
         weights_from=source.weights,

@@ -21,16 +21,22 @@ def resolve_recipe(
 
     recipe = recipe_from_toml(file) if file else default or Recipe()
     changes: dict[str, object] = {} if epochs is None else {"epochs": epochs}
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        changes[key] = _value(value, setting)
+    changes |= dict(parse_setting(setting, "--set") for setting in settings)
     return recipe_from_table({**dataclasses.asdict(recipe), **changes}, where="--set")
 
 
-def _value(text: str, setting: str) -> object:
+def parse_setting(setting: str, option: str) -> tuple[str, object]:
+    """Return key and value of ``key=value``; values are written as in TOML, words need no quotes.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    key, _, text = setting.partition("=")
     try:
-        return tomllib.loads(f"x = {text}")["x"]
+        return key, tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
         if text.isidentifier():
-            return text
-        raise UsageError(f"cannot read --set {setting}", "write key=value, for instance lr=0.05.") from None
+            return key, text
+        raise UsageError(
+            f"cannot read {option} {setting}", "write key=value, for instance lr=0.05."
+        ) from None

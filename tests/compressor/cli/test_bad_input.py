@@ -47,6 +47,16 @@ TABLE = {
     ),
     "unknown factory": (["models", "no.such:thing"], 2, ["No module named", "install it"]),
     "unknown criterion": ([*PRUNE, "--method", "l3", "-o", "o"], 2, ["unknown criterion 'l3'", "l1"]),
+    "unknown option of a criterion": (
+        [*PRUNE, "--method", "coring", "--option", "metrik=vbd", "-o", "o"],
+        2,
+        ["'metrik'", "did you mean metric"],
+    ),
+    "bad option of a criterion": (
+        [*PRUNE, "--method", "coring", "--option", "metric=vdb", "-o", "o"],
+        2,
+        ["'vdb'", "did you mean vbd"],
+    ),
     "wrong rate length": (
         ["prune", "resnet20_cifar", "--rates", "[0.]*5", "-o", "o"],
         2,
