@@ -52,8 +52,9 @@ def main() -> None:
             progress=lambda what, done, total: print(f"\r{what} {done}/{total}   ", end="", flush=True),
         )
     macs = {candidate.name: count for candidate, count in made}
-    document = {"rates": STRINGS, "macs": macs, "rows": _rows(report_to_json(report), macs)}
-    RESULTS.write_text(json.dumps({**document, "report": report_to_json(report)}, indent=1) + "\n")
+    measured = report_to_json(report)
+    document = {"rates": STRINGS, "macs": macs, "rows": _rows(measured, macs), "report": measured}
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def _exported(name: str, spec: RateSpec | None, folder: Path) -> tuple[Candidate, int]:

@@ -30,6 +30,6 @@ def deploy(
         ):
             return file, compare(reference, candidate, manifest.input)
     except Exception:
-        for part in path.parent.glob(f"{path.name}*"):
-            part.unlink()
+        for part in (path, path.with_name(f"{path.name}.data")):
+            part.unlink(missing_ok=True)
         raise

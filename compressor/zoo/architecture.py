@@ -14,7 +14,8 @@ from compressor.types import InputSpec
 State = dict[str, Tensor]
 
 
-def _unchanged(state: State) -> State:
+def unchanged(state: State) -> State:
+    """Return a checkpoint whose keys are the model's already."""
     return state
 
 
@@ -36,7 +37,7 @@ class Architecture:
     input: InputSpec
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     layouts: Mapping[str, Layout] = field(default_factory=dict)
-    rename: Callable[[State], State] = _unchanged
+    rename: Callable[[State], State] = unchanged
 
     def build(self) -> nn.Module:
         """Return the model with random weights, in evaluation mode.

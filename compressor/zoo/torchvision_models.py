@@ -10,7 +10,7 @@ from torch import nn
 from compressor.rates.layout import Layout, TableLayout
 from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
-from compressor.zoo.architecture import Architecture, State
+from compressor.zoo.architecture import Architecture, State, unchanged
 from compressor.zoo.mobilenet_v2_cifar import InvertedResidualLayout
 
 _SIDES = {"inception_v3": 299}
@@ -37,7 +37,7 @@ class _Family:
             kwargs=_kwargs(name),
             input=InputSpec(shapes=((3, side, side),)),
             layouts=_LAYOUTS.get(name, _no_layouts)(),
-            rename=_RENAMES.get(name, _unchanged),
+            rename=_RENAMES.get(name, unchanged),
         )
 
 
@@ -53,10 +53,6 @@ def _kwargs(name: str) -> dict[str, Any]:
     if name in _WITHOUT_AUXILIARIES:
         return {"aux_logits": False, "init_weights": False}
     return {"weights_backbone": None} if name.startswith(("fcn", "deeplab", "lraspp")) else {}
-
-
-def _unchanged(state: State) -> State:
-    return state
 
 
 def _without_auxiliaries(state: State) -> State:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from compressor.channels.rules import Call, rule
-from compressor.channels.shadow import Factor, Shadow, on_axis, varying
+from compressor.channels.shadow import Factor, Shadow, align, on_axis, varying
 
 if TYPE_CHECKING:
     from compressor.channels.tracer import Tracer
@@ -130,7 +130,7 @@ def matmul_plus(tracer: "Tracer", call: Call) -> None:
     _product(tracer, x, weight, call.out)
     result, extra = tracer.shadow(call.out), tracer.shadow(addend)
     for factor in extra.factors if extra else ():
-        placed = factor.reshape((1,) * (call.out.ndim - factor.ndim) + tuple(factor.shape))
+        placed = align(factor, call.out.ndim)
         for other in result.factors if result else ():
             if varying(other) & varying(placed):
                 tracer.unite(other, placed)

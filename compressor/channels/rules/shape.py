@@ -12,7 +12,7 @@ from torch import Tensor
 
 from compressor.channels.ledger import NONE
 from compressor.channels.rules import Call, rule
-from compressor.channels.shadow import Factor, Shadow, compact, mapped, varying
+from compressor.channels.shadow import Factor, Shadow, align, compact, mapped, varying
 
 if TYPE_CHECKING:
     from compressor.channels.tracer import Tracer
@@ -185,7 +185,7 @@ def write(tracer: "Tracer", call: Call) -> None:
     """Rows written into a fresh tensor bring their channels along its last axes."""
     target, values = call.args[0], call.args[2]
     shadow = tracer.shadow(values) or Shadow(())
-    kept = [f.reshape((1,) * (call.out.ndim - f.ndim) + tuple(f.shape)) for f in shadow.across(0)]
+    kept = [align(f, call.out.ndim) for f in shadow.across(0)]
     known = tracer.shadow(target) or Shadow(())
     for factor in kept:
         for other in known.factors:

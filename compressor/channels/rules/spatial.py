@@ -8,7 +8,7 @@ from torch import Tensor
 
 from compressor.channels.ledger import NONE
 from compressor.channels.rules import Call, first_output, rule
-from compressor.channels.shadow import Factor, compact, varying
+from compressor.channels.shadow import Factor, align, compact, varying
 
 if TYPE_CHECKING:
     from compressor.channels.tracer import Tracer
@@ -78,7 +78,7 @@ def pixel_shuffle(tracer: "Tracer", call: Call) -> None:
         blocks = factor.reshape(-1, ratio)
         tracer.unite(blocks, blocks[:, :1])
         kept.append(blocks[:, 0].reshape(-1, 1, 1))
-    tracer.put(call.out, [f.reshape((1,) * (x.ndim - 3) + tuple(f.shape)) for f in kept])
+    tracer.put(call.out, [align(f, x.ndim) for f in kept])
 
 
 @rule("aten.pixel_unshuffle")

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from compressor.artifact import Manifest
+from compressor.cost import measure
+from compressor.errors import ParityError
+from compressor.plan import PrunePlan
+from compressor.zoo import find
+from export import deploy as module
+
+
+def test_a_file_that_fails_parity_goes_and_its_neighbours_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arch = find("resnet20_cifar")
+    model = arch.build()
+    cost = measure(model, arch.example())
+    manifest = Manifest(
+        arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input, method="dense",
+        plan=PrunePlan(arch=arch.name, steps=()), cost_before=cost, cost_after=cost, weights_from="random",
+    )  # fmt: skip
+    (tmp_path / "m.onnx.bak").write_text("mine")
+
+    def beyond(*_: object, **__: object) -> None:
+        raise ParityError("outputs differ", "look at them")
+
+    monkeypatch.setattr(module, "compare", beyond)
+    with pytest.raises(ParityError):
+        module.deploy(model, manifest, tmp_path / "m.onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx.bak"]
