@@ -1,1 +1,1 @@
-"""Detectors: reserved for torchvision R-CNN support."""
+"""Torchvision's R-CNN detectors: zoo, tracing, COCO data and evaluation, the deployable graph, drawing."""
