@@ -23,9 +23,10 @@ from compressor.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.data import open_data
 from compressor.prune import make_plan
+from compressor.scores import Accuracy
 from compressor.shrink import shrink
 from compressor.training import evaluate, fine_tune
-from compressor.types import Accuracy, RateSpec, Recipe
+from compressor.types import RateSpec, Recipe
 from compressor.weights import load_weights
 from compressor.zoo import find
 

@@ -23,8 +23,9 @@ from compressor.card import model_card
 from compressor.codec import Json, check_schema, decode, digest, encode
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
+from compressor.scores import Score
 from compressor.shrink import shrink
-from compressor.types import Accuracy, Cost, InputSpec, OracleReport, Recipe
+from compressor.types import Cost, InputSpec, OracleReport, Recipe
 from compressor.zoo import Architecture, find
 
 SCHEMA_VERSION = 1
@@ -45,7 +46,7 @@ class Manifest:
         cost_after: of this one.
         weights_from: the checkpoint it started from, or "random initialisation".
         data: dataset spec it was trained on, "" for none.
-        metrics: accuracy by split and moment, for instance ``test after``.
+        metrics: scores by split and moment, for instance ``test after``.
         recipe: of the last training, or None.
         oracle: how the plan was checked, or None for a dense model.
         environment: versions that made it.
@@ -61,7 +62,7 @@ class Manifest:
     cost_after: Cost
     weights_from: str
     data: str = ""
-    metrics: dict[str, Accuracy] = field(default_factory=dict)
+    metrics: dict[str, Score] = field(default_factory=dict)
     recipe: Recipe | None = None
     oracle: OracleReport | None = None
     environment: dict[str, str] = field(default_factory=dict)
@@ -84,7 +85,7 @@ class _Fields:
     cost_after: Cost
     weights_from: str
     data: str
-    metrics: dict[str, Accuracy]
+    metrics: dict[str, Score]
     recipe: Recipe | None
     oracle: OracleReport | None
     environment: dict[str, str]

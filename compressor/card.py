@@ -53,12 +53,5 @@ def _thop_row(before: "Cost", after: "Cost") -> list[str]:
 def _accuracy(manifest: "Manifest") -> list[str]:
     if not manifest.metrics:
         return ["", "Accuracy was not measured."]
-    rows = [f"| {k} | {a.top1:.2f} | {a.top5:.2f} | {a.images} |" for k, a in manifest.metrics.items()]
-    return [
-        "",
-        f"Accuracy on {manifest.data}:",
-        "",
-        "| | top-1 % | top-5 % | images |",
-        "|---|---:|---:|---:|",
-        *rows,
-    ]
+    rows = [f"- {moment}: {score.describe()}" for moment, score in manifest.metrics.items()]
+    return ["", f"Accuracy on {manifest.data}:", "", *rows]

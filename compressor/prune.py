@@ -17,10 +17,12 @@ from compressor.plan import PrunePlan, removal
 from compressor.rates import Allocation, allocate
 from compressor.rates.allocate import best_units
 from compressor.shrink import ORACLE_LIMIT, check, run_shrunk
+from compressor.training.classification import CLASSIFICATION
+from compressor.training.task import TASKS, Batch, Task
 from compressor.types import OracleReport, RateSpec
 from compressor.zoo import Architecture
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterable[Batch]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +55,9 @@ def make_plan(
     Raises:
         CompressError: tracing, the request or the oracle failed.
     """
-    inputs = arch.example()
-    graph = trace(model, inputs)
-    scores = score(model, graph, criterion, batches)
+    inputs, view = arch.example(), arch.view(model)
+    graph = trace(view, inputs)
+    scores = score(model, graph, criterion, batches, TASKS.get(arch.task))
     comparable = scores if criterion.comparable else {i: s / max(s.mean(), 1e-12) for i, s in scores.items()}
     allocation = allocate(graph, spec, comparable, arch.layouts, arch.name)
     keep = {
@@ -65,7 +67,7 @@ def make_plan(
     }
     step = removal(graph, keep, allocation.decisions)
     plan = PrunePlan(arch=arch.name, steps=(step,), notes=_notes(graph, keep))
-    return Planned(plan=plan, graph=graph, oracle=_oracle(model, plan, inputs, graph, keep))
+    return Planned(plan=plan, graph=graph, oracle=_oracle(view, plan, inputs, graph, keep))
 
 
 def _shrinks(graph: ChannelGraph, allocation: Allocation, index: int) -> bool:
@@ -73,14 +75,18 @@ def _shrinks(graph: ChannelGraph, allocation: Allocation, index: int) -> bool:
 
 
 def score(
-    model: nn.Module, graph: ChannelGraph, criterion: Criterion, batches: Batches | None = None
+    model: nn.Module,
+    graph: ChannelGraph,
+    criterion: Criterion,
+    batches: Batches | None = None,
+    task: Task = CLASSIFICATION,
 ) -> dict[int, np.ndarray]:
     """Return group index -> (units,) scores of every free group.
 
     Raises:
         UsageError: a score is not finite, or data is missing.
     """
-    statistics, tensors = collect(model, criterion, batches), named_tensors(model)
+    statistics, tensors = collect(model, criterion, batches, task), named_tensors(model)
     scores = {}
     with torch.no_grad():
         for index in graph.free:

@@ -1,7 +1,8 @@
 """Extension points: a name -> object table filled by the files of one package.
 
 The files are imported on first use, so that importing a registry costs nothing. Other distributions add
-entries through entry points: group ``compress.<kind>``, for instance ``compress.criterion``.
+entries through entry points: group ``compress.<kind>``,
+spaces written as underscores, for instance ``compress.criterion``.
 """
 
 import difflib
@@ -66,7 +67,7 @@ class Registry(Generic[T]):
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self._package}.{module.name}")
-        for point in entry_points(group=f"compress.{self.kind}"):
+        for point in entry_points(group=f"compress.{self.kind.replace(' ', '_')}"):
             self._entries.setdefault(point.name, point.load())
 
 

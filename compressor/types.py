@@ -198,23 +198,6 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """Classification accuracy in percent over a number of images.
-
-    Attributes:
-        top1: share of images whose best class is right, 0..100.
-        top5: share whose right class is among the best five, 0..100.
-        images: how many were scored.
-        loss: mean cross-entropy.
-    """
-
-    top1: float
-    top5: float
-    images: int
-    loss: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BenchSettings:
     """How a benchmark ran: everything that would have to be repeated.
 

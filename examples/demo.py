@@ -26,9 +26,10 @@ from compressor.criteria import CRITERIA
 from compressor.data import DataSplits, open_data
 from compressor.plan import PrunePlan
 from compressor.prune import make_plan
+from compressor.scores import Accuracy
 from compressor.shrink import shrink
 from compressor.training import evaluate, fine_tune
-from compressor.types import Accuracy, Cost, RateSpec, Recipe
+from compressor.types import Cost, RateSpec, Recipe
 from compressor.zoo import Architecture, find
 from export.backends import SessionOptions
 from export.deploy import deploy

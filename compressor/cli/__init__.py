@@ -20,6 +20,7 @@ from compressor.cli.export import export
 from compressor.cli.finetune import finetune
 from compressor.cli.models import models
 from compressor.cli.prune import prune
+from compressor.cli.run import run
 from compressor.errors import CompressError
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app.command("finetune")(finetune)
 app.command("eval")(evaluate)
 app.command("export")(export)
 app.command("bench")(bench)
+app.command("run")(run)
 app.command("doctor")(doctor)
 
 

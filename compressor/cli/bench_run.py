@@ -128,7 +128,7 @@ def _dense(name: str, shape: str | None, scratch: Path) -> Path:
         return folder
     source = open_model(name, None, None, shape)
     output.say(f"{name}: {source.weights}")
-    cost = measure(source.model, source.arch.example())
+    cost = measure(source.arch.view(source.model), source.arch.example())
     manifest = Manifest(
         arch=source.arch.name, arch_kwargs=dict(source.arch.kwargs), input=source.arch.input,
         plan=PrunePlan(arch=source.arch.name, steps=()), method="dense", cost_before=cost, cost_after=cost,

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from compressor.cli.sources import open_device, open_model, parse_shapes
 from compressor.data import DataSplits, open_data
 from compressor.errors import UsageError
+from compressor.scores import Accuracy
 from compressor.training import evaluate
-from compressor.types import Accuracy, InputSpec
+from compressor.types import InputSpec
 from export.backends import BACKENDS, Session, SessionOptions, require_device
 from export.metadata import read_input
 

@@ -11,10 +11,10 @@ from compressor.cli import output
 from compressor.cli.sources import Source
 from compressor.codec import encode
 from compressor.cost import measure
-from compressor.data import open_data
 from compressor.errors import UsageError
-from compressor.training import TrainResult, distributed, evaluate, fine_tune, init_from_env
-from compressor.types import Accuracy, Recipe
+from compressor.scores import Score
+from compressor.training import TASKS, TrainResult, distributed, fine_tune, init_from_env
+from compressor.types import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,24 +34,26 @@ def run(request: Request) -> None:
     """Carry out a request; only the first worker writes and prints."""
     if request.recipe.distill and request.teacher is None:
         raise UsageError("distillation needs the unpruned model", "give --teacher MODEL, or --set distill=0.")
-    data = open_data(request.data, request.source.arch.input)
+    source = request.source
+    data = TASKS.get(source.arch.task).open(request.data, source.arch.input, source.model)
+    score = TASKS.get(data.task).score
     run_dir = request.output.with_name(f"{request.output.name}.run")
-    model = request.source.model
+    model = source.model
     with init_from_env(request.device) as device:
-        before = evaluate(model, data.test, device=device)
+        before = score(model, data.test, device=device)
         result = fine_tune(
             model, data, request.recipe, run_dir=run_dir, teacher=request.teacher, device=device, resume=True
         )
         scores = {
             "test before": before,
-            "val fine-tuned": evaluate(model, data.val, device=device),
-            "test fine-tuned": evaluate(model, data.test, device=device),
+            "val fine-tuned": score(model, data.val, device=device),
+            "test fine-tuned": score(model, data.test, device=device),
         }
         if distributed.rank() == 0:
             _finish(request, scores, result)
 
 
-def _finish(request: Request, scores: dict[str, Accuracy], result: TrainResult) -> None:
+def _finish(request: Request, scores: dict[str, Score], result: TrainResult) -> None:
     manifest = save_artifact(request.source.model, _manifest(request, scores), request.output)
     if request.json:
         output.print_json(
@@ -65,11 +67,11 @@ def _finish(request: Request, scores: dict[str, Accuracy], result: TrainResult) 
         )
         return
     for name, score in scores.items():
-        output.show(f"{name}: top-1 {score.top1:.2f} %, top-5 {score.top5:.2f} % of {score.images} images")
+        output.show(f"{name}: {score.describe()}")
     output.show(f"best epoch: {result.best_epoch} of {len(result.history)}; written: {request.output}")
 
 
-def _manifest(request: Request, scores: dict[str, Accuracy]) -> Manifest:
+def _manifest(request: Request, scores: dict[str, Score]) -> Manifest:
     source = request.source
     assert source.manifest is not None
     old = source.manifest.metrics
@@ -78,5 +80,5 @@ def _manifest(request: Request, scores: dict[str, Accuracy]) -> Manifest:
         data=request.data,
         recipe=request.recipe,
         metrics={**old, **scores},
-        cost_after=measure(source.model.cpu(), source.arch.example()),
+        cost_after=measure(source.arch.view(source.model.cpu()), source.arch.example()),
     )

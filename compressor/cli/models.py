@@ -32,7 +32,8 @@ def models(
 
     source = open_model(name, weights, classes, shape)
     inputs = source.arch.example()
-    graph, cost = trace(source.model, inputs), measure(source.model, inputs)
+    view = source.arch.view(source.model)
+    graph, cost = trace(view, inputs), measure(view, inputs)
     layouts = {key: list(layout.expected) for key, layout in source.arch.layouts.items()}
     if json:
         groups = [encode(group) for group in graph.groups]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from compressor.artifact import Manifest, save_artifact
 from compressor.cli import output
@@ -16,13 +16,15 @@ from compressor.cli.training import parse_setting
 from compressor.codec import Json, encode
 from compressor.cost import measure
 from compressor.criteria import CRITERIA, Criterion
-from compressor.data import DataSplits, open_data
+from compressor.data import DataSplits
 from compressor.plan import PrunePlan
 from compressor.prune import Planned, make_plan
 from compressor.registry import unknown_name
+from compressor.scores import Score
 from compressor.shrink import shrink
-from compressor.training import evaluate, fine_tune
-from compressor.types import Accuracy, Cost, RateSpec, Recipe
+from compressor.training import TASKS, fine_tune
+from compressor.training.task import Batch
+from compressor.types import Cost, RateSpec, Recipe
 
 _CALIBRATION_IMAGES = 1024
 _CALIBRATION_BATCH = 128
@@ -50,7 +52,8 @@ def run(request: Request) -> None:
     """Carry out a request and print its result."""
     source = request.source
     criterion = _criterion(request)
-    data = open_data(request.data, source.arch.input, classes=_classes(source)) if request.data else None
+    task = TASKS.get(source.arch.task)
+    data = task.open(request.data, source.arch.input, source.model) if request.data else None
     planned = make_plan(source.model, source.arch, request.spec, criterion, _calibration(data, criterion))
     if request.explain:
         output.say(planned.graph.explain())
@@ -80,13 +83,7 @@ def _criterion(request: Request) -> Criterion:
     return kind(**values)
 
 
-def _classes(source: Source) -> int | None:
-    with torch.no_grad():
-        out = source.model(*source.arch.example())
-    return int(out.shape[1]) if isinstance(out, Tensor) and out.ndim == 2 else None
-
-
-def _calibration(data: DataSplits | None, criterion: Criterion) -> Iterator[tuple[Tensor, Tensor]] | None:
+def _calibration(data: DataSplits | None, criterion: Criterion) -> Iterator[Batch] | None:
     if data is None or not criterion.needs:
         return None
     batches = data.train.batches(_CALIBRATION_BATCH, device=torch.device("cpu"))
@@ -94,34 +91,34 @@ def _calibration(data: DataSplits | None, criterion: Criterion) -> Iterator[tupl
 
 
 def _costs(source: Source, small: nn.Module) -> tuple[Cost, Cost]:
-    inputs = source.arch.example()
-    dense = source.manifest.cost_before if source.manifest else measure(source.model, inputs)
-    return dense, measure(small, inputs)
+    inputs, view = source.arch.example(), source.arch.view
+    dense = source.manifest.cost_before if source.manifest else measure(view(source.model), inputs)
+    return dense, measure(view(small), inputs)
 
 
 def _train(
     request: Request, dense: nn.Module, small: nn.Module, data: DataSplits | None
-) -> tuple[dict[str, Accuracy], nn.Module]:
+) -> tuple[dict[str, Score], nn.Module]:
     """Score before and after, fine-tuning between where asked; the test split decides nothing."""
     if data is None or request.output is None:
         return {}, small
-    device = request.device
+    device, score = request.device, TASKS.get(data.task).score
     metrics = {
-        "test dense": evaluate(dense, data.test, device=device),
-        "test pruned": evaluate(small, data.test, device=device),
+        "test dense": score(dense, data.test, device=device),
+        "test pruned": score(small, data.test, device=device),
     }
     if request.recipe:
         run_dir = request.output.with_name(f"{request.output.name}.run")
         output.say(f"fine-tuning {request.recipe.epochs} epochs; checkpoints in {run_dir}")
         teacher = dense if request.recipe.distill else None
         fine_tune(small, data, request.recipe, run_dir=run_dir, teacher=teacher, device=device, resume=True)
-        metrics["val fine-tuned"] = evaluate(small, data.val, device=device)
-        metrics["test fine-tuned"] = evaluate(small, data.test, device=device)
+        metrics["val fine-tuned"] = score(small, data.val, device=device)
+        metrics["test fine-tuned"] = score(small, data.test, device=device)
     return metrics, small
 
 
 def _manifest(
-    request: Request, planned: Planned, before: Cost, after: Cost, metrics: dict[str, Accuracy]
+    request: Request, planned: Planned, before: Cost, after: Cost, metrics: dict[str, Score]
 ) -> Manifest:
     source = request.source
     return Manifest(
@@ -167,8 +164,8 @@ def _document(request: Request, planned: Planned, before: Cost, after: Cost) -> 
     }
 
 
-def _metrics(metrics: dict[str, Accuracy]) -> dict[str, Any]:
-    return {name: encode(accuracy) for name, accuracy in metrics.items()}
+def _metrics(metrics: dict[str, Score]) -> dict[str, Any]:
+    return {name: encode(score) for name, score in metrics.items()}
 
 
 def _print(
@@ -177,7 +174,7 @@ def _print(
     planned: Planned,
     before: Cost,
     after: Cost,
-    metrics: dict[str, Accuracy],
+    metrics: dict[str, Score],
 ) -> None:
     if request.json:
         output.print_json(document)
@@ -196,7 +193,7 @@ def _print(
     for note in (*planned.plan.notes, *_alignment(planned.plan)):
         output.show(f"note: {note}")
     for name, score in metrics.items():
-        output.show(f"{name}: top-1 {score.top1:.2f} %, top-5 {score.top5:.2f} % of {score.images} images")
+        output.show(f"{name}: {score.describe()}")
     if request.output:
         output.show(f"written: {request.output}. MACs are not speed: compress bench measures it.")
 

@@ -1,13 +1,12 @@
 """Collect from data what criteria need, once for all groups."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
@@ -16,8 +15,11 @@ from compressor.criteria import Criterion
 from compressor.criteria.view import Stat, Statistics
 from compressor.errors import UsageError
 from compressor.modes import evaluation
+from compressor.training.classification import CLASSIFICATION
+from compressor.training.task import Batch, Task
+from compressor.types import Recipe
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterable[Batch]
 
 
 @runtime_checkable
@@ -28,13 +30,16 @@ class FeatureReducer(Protocol):
         """Return a mean over the batch, (batch, channels, h, w) -> (channels,)."""
 
 
-def collect(model: nn.Module, criterion: Criterion, batches: Batches | None) -> Statistics:
+def collect(
+    model: nn.Module, criterion: Criterion, batches: Batches | None, task: Task = CLASSIFICATION
+) -> Statistics:
     """Return the statistics that a criterion needs.
 
     Args:
         model: left as it is; gradients are cleared.
         criterion: says what it needs.
-        batches: (images, labels) from the training split; None if no data was given.
+        batches: of the training split; None if no data was given.
+        task: what the batches are, and what the model is to minimise on them.
 
     Raises:
         UsageError: data is needed and there is none, or it holds no images.
@@ -47,19 +52,19 @@ def collect(model: nn.Module, criterion: Criterion, batches: Batches | None) -> 
             f"criterion {type(criterion).__name__.lower()} needs {needed} from data",
             "give training images with --data, for instance --data digits.",
         )
-    gradients = _gradients(model, batches) if Stat.GRADIENTS in criterion.needs else {}
-    features = _features(model, criterion, batches) if isinstance(criterion, FeatureReducer) else {}
+    gradients = _gradients(model, batches, task) if Stat.GRADIENTS in criterion.needs else {}
+    features = _features(model, criterion, batches, task) if isinstance(criterion, FeatureReducer) else {}
     return Statistics(gradients=gradients, features=features)
 
 
-def _gradients(model: nn.Module, batches: Batches) -> dict[str, Tensor]:
-    """Return the mean gradient of the cross-entropy over all images, norms in evaluation mode."""
+def _gradients(model: nn.Module, batches: Batches, task: Task) -> dict[str, Tensor]:
+    """Return the mean gradient of the task's loss over all images, norms in evaluation mode."""
     model.zero_grad(set_to_none=True)
     images = 0
     with evaluation(model), torch.enable_grad():
-        for x, labels in batches:
-            torch.autograd.backward(F.cross_entropy(model(x), labels, reduction="sum"))
-            images += len(labels)
+        for batch in batches:
+            torch.autograd.backward(task.loss(model, batch, Recipe(), None))
+            images += task.size(batch)
     found = {n: p.grad / max(images, 1) for n, p in model.named_parameters() if p.grad is not None}
     model.zero_grad(set_to_none=True)
     return found
@@ -80,19 +85,20 @@ class _Means:
         return {name: total / self._images[name] for name, total in self._totals.items()}
 
 
-def _features(model: nn.Module, criterion: FeatureReducer, batches: Batches) -> dict[str, Tensor]:
+def _features(model: nn.Module, criterion: FeatureReducer, batches: Batches, task: Task) -> dict[str, Tensor]:
     """Return what the criterion makes of each layer's channels, averaged over all images.
 
     Maps are reduced as they appear and not kept, so that memory does not grow with the number of images.
     """
     means = _Means()
     with evaluation(model), torch.no_grad(), ExitStack() as stack:
-        for number, (x, _) in enumerate(batches):
+        for number, batch in enumerate(batches):
             if number == 0:
-                for name, (layer, source) in _sources(model, x[:1]).items():
+                one = task.pieces(batch, task.size(batch))[0]
+                for name, (layer, source) in _sources(model, partial(task.run, model, one)).items():
                     hook = partial(_reduced, name, layer, criterion, means)
                     stack.enter_context(source.register_forward_hook(hook))
-            model(x)
+            task.run(model, batch)
     features = means.result()
     if not features:
         raise UsageError(
@@ -117,7 +123,7 @@ def _as_maps(layer: nn.Module, output: Tensor) -> Tensor:
     return output.reshape(*output.shape[:2], spatial[0], -1)
 
 
-def _sources(model: nn.Module, x: Tensor) -> dict[str, tuple[nn.Module, nn.Module]]:
+def _sources(model: nn.Module, run: Callable[[], object]) -> dict[str, tuple[nn.Module, nn.Module]]:
     """Run a model once and see who reads what.
 
     Returns:
@@ -145,7 +151,7 @@ def _sources(model: nn.Module, x: Tensor) -> dict[str, tuple[nn.Module, nn.Modul
     with ExitStack() as stack:
         for module in model.modules():
             stack.enter_context(module.register_forward_hook(watch))
-        model(x)
+        run()
     return found
 
 

@@ -52,6 +52,7 @@ class DataSplits:
         spec: what the user typed.
         classes: number of classes that the labels speak of.
         synthetic: whether images and labels are random, so that no accuracy on them means anything.
+        task: name of the task that its batches are for.
         train: images to learn from.
         val: held out of the source's train split; chooses the best epoch.
         test: the source's own test split; only reported.
@@ -64,6 +65,7 @@ class DataSplits:
     train: ImageSet
     val: ImageSet
     test: ImageSet
+    task: str = "classification"
 
 
 def open_data(spec: str, inputs: InputSpec, *, classes: int | None = None) -> DataSplits:

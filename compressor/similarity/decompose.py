@@ -6,7 +6,8 @@ Decomposition, 2000), ``svd`` the left and right ones of the first unfolding alo
 former by alternating least squares (:mod:`compressor.similarity.tucker`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from types import MappingProxyType
 from typing import Final
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from compressor.errors import UsageError
 from compressor.modes import single_threaded
 from compressor.similarity.lookup import known
-from compressor.similarity.tucker import hooi, left_singular, unfold
+from compressor.similarity.tucker import hooi, leading, left_singular, unfold
 
 Decomposer = Callable[[Tensor, int], list[Tensor]]
 """(filters, d_1, ..., d_M) and a rank -> factors, each (filters, dim, columns)."""
@@ -27,7 +28,25 @@ _TIE: Final = 1e-6
 
 def hosvd(filters: Tensor, rank: int) -> list[Tensor]:
     """Return the first ``rank`` left singular vectors of every unfolding, one factor per axis."""
+    first = unfold(filters, 1)
+    if filters.dtype == torch.float64 and first.shape[1] > first.shape[2]:
+        return _hosvd_of_tall(first, filters.shape[2:], rank)
     return [left_singular(unfold(filters, mode), rank) for mode in range(1, filters.ndim)]
+
+
+def _hosvd_of_tall(first: Tensor, dims: Sequence[int], rank: int) -> list[Tensor]:
+    """Do the same where the first axis is longer than the others, ``dims``, together.
+
+    The Gram matrix of the columns of the first unfolding, indexed (p, q), (p', q') by positions on an axis
+    and on all others, gives that axis's own Gram matrix as its trace over q = q'.
+    """
+    gram = first.mT @ first
+    found = [left_singular(first, rank, gram)]
+    for axis, size in enumerate(dims):
+        before, after = prod(dims[:axis]), prod(dims[axis + 1 :])
+        split = gram.reshape(-1, before, size, after, before, size, after)
+        found.append(leading(torch.einsum("fbiabja->fij", split), rank))
+    return found
 
 
 def svd(filters: Tensor, rank: int) -> list[Tensor]:

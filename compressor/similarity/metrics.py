@@ -35,13 +35,13 @@ _COSINE_EPS: Final = 1e-8
 def vbd(x: Tensor) -> Tensor:
     """Return the variance-based distance of all rows, (n, n)."""
     own, difference = _variances(x)
-    return difference / (own[:, None] + own).clamp_min(_TINY)
+    return difference.div_((own[:, None] + own).clamp_min_(_TINY))
 
 
 def snr(x: Tensor) -> Tensor:
     """Return the noise-to-signal ratio of column filters as seen from row filters, (n, n)."""
     own, difference = _variances(x)
-    return difference / own[:, None].clamp_min(_TINY)
+    return difference.div_(own[:, None].clamp_min(_TINY))
 
 
 def pearson(x: Tensor) -> Tensor:
@@ -72,12 +72,12 @@ def _variances(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the variance of each row, (n,), and of the difference of every two rows, (n, n)."""
     covariance = _covariance(x)
     own = covariance.diagonal()
-    return own, (own[:, None] + own - 2 * covariance).clamp_min(0)
+    return own, (own[:, None] + own).sub_(covariance, alpha=2).clamp_min_(0)
 
 
 def _covariance(x: Tensor) -> Tensor:
     centred = x - x.mean(dim=1, keepdim=True)
-    return centred @ centred.T / x.new_tensor(x.shape[1] - 1)
+    return (centred @ centred.T).div_(x.new_tensor(x.shape[1] - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ def pairwise(factors: Sequence[Tensor], metric: str = "vbd") -> Tensor:
             "choose another criterion for this layer, for instance l2.",
         )
     with single_threaded():
-        total = torch.zeros(1, dtype=torch.float64)
-        for factor in factors:
-            total = total + compare(factor.flatten(1).cpu().double())
-        return (total / (len(factors) * _QUANTUM)).round() * _QUANTUM
+        rows = [factor.flatten(1).cpu().double() for factor in factors]
+        total = compare(rows[0])
+        for other in rows[1:]:
+            total += compare(other)
+        return total.div_(len(factors) * _QUANTUM).round_().mul_(_QUANTUM)

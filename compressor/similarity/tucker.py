@@ -27,33 +27,36 @@ def unfold(tensors: Tensor, mode: int) -> Tensor:
     return tensors.movedim(mode, 1).flatten(2) if tensors.ndim > 2 else tensors[:, :, None]
 
 
-def left_singular(matrices: Tensor, rank: int) -> Tensor:
+def left_singular(matrices: Tensor, rank: int, gram: Tensor | None = None) -> Tensor:
     """Return the first left singular vectors, (batch, rows, at most ``rank``).
 
     In float32 they are LAPACK's, sign included. In float64 they come from the eigenvectors of the smaller
     Gram matrix, several times as fast, where what squaring loses stays far below float32's resolution.
+
+    Args:
+        matrices: (batch, rows, columns).
+        rank: how many vectors.
+        gram: X^T X of each matrix, (batch, columns, columns), where it is known already.
     """
     if matrices.dtype == torch.float64:
-        found = (
-            _from_rows(matrices, rank)
-            if matrices.shape[1] <= matrices.shape[2]
-            else _from_columns(matrices, rank)
-        )
+        if matrices.shape[1] <= matrices.shape[2]:
+            return leading(matrices @ matrices.mT, rank)
+        found = _from_columns(matrices, matrices.mT @ matrices if gram is None else gram, rank)
         if found is not None:
             return found
     left: Tensor = torch.linalg.svd(matrices, full_matrices=False)[0]
     return left[:, :, :rank]
 
 
-def _from_rows(matrices: Tensor, rank: int) -> Tensor:
-    """Return left singular vectors as eigenvectors of X X^T."""
-    vectors: Tensor = torch.linalg.eigh(matrices @ matrices.mT)[1]
+def leading(gram: Tensor, rank: int) -> Tensor:
+    """Return the eigenvectors of the largest eigenvalues, (batch, size, at most ``rank``), largest first."""
+    vectors: Tensor = torch.linalg.eigh(gram)[1]
     return vectors.flip(2)[:, :, :rank]
 
 
-def _from_columns(matrices: Tensor, rank: int) -> Tensor | None:
+def _from_columns(matrices: Tensor, gram: Tensor, rank: int) -> Tensor | None:
     """Return left singular vectors X v / |X v|, v eigenvectors of X^T X; None where X v is mostly noise."""
-    values, vectors = torch.linalg.eigh(matrices.mT @ matrices)
+    values, vectors = torch.linalg.eigh(gram)
     largest, smallest = values[:, -1], values[:, -rank:].amin(dim=1)
     if not bool((smallest > largest * _LEAST_SHARE).all()):
         return None

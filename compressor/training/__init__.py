@@ -4,6 +4,7 @@ The same loop runs alone or data-parallel under ``torchrun``, is resumed after a
 the weights of the best epoch.
 """
 
+from compressor.training.classification import CLASSIFICATION
 from compressor.training.distributed import init_from_env
 from compressor.training.ema import AveragedWeights
 from compressor.training.loop import fine_tune
@@ -11,10 +12,14 @@ from compressor.training.recipe import recipe_from_table, recipe_from_toml, reci
 from compressor.training.records import EpochRecord, TrainResult
 from compressor.training.schedule import lr_at
 from compressor.training.scoring import evaluate
+from compressor.training.task import TASKS, Task
 
 __all__ = [
+    "CLASSIFICATION",
+    "TASKS",
     "AveragedWeights",
     "EpochRecord",
+    "Task",
     "TrainResult",
     "evaluate",
     "fine_tune",

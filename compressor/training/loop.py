@@ -15,6 +15,7 @@ from compressor.training import distributed
 from compressor.training.checkpoint import Identity, RunFolder
 from compressor.training.progress import progress_bar
 from compressor.training.records import EpochRecord, TrainResult, best_epoch, finished
+from compressor.training.task import TASKS
 from compressor.training.trainer import Trainer
 from compressor.types import Recipe
 
@@ -33,12 +34,12 @@ def fine_tune(
 ) -> TrainResult:
     """Train ``model`` in place and leave it, in evaluation mode, with the weights of the best epoch.
 
-    The best epoch is the one with the highest validation top-1; the averaged weights are the ones that count
+    The best epoch is the one with the highest validation score; the averaged weights are the ones that count
     where ``recipe.ema`` is positive. On one CPU, a resumed run has the same bits as an uninterrupted one.
     Inside ``init_from_env`` it is data-parallel, and may resume on more or fewer workers.
 
     Args:
-        model: classifier returning logits of shape (n, classes).
+        model: fits the data's task: a classifier returns logits of shape (n, classes).
         data: what to learn from, and the split that chooses the epoch. ``data.test`` is not touched.
         recipe: everything else that matters.
         run_dir: where ``checkpoint.pt`` and ``log.jsonl`` go; None keeps nothing.
@@ -55,6 +56,7 @@ def fine_tune(
     if recipe.epochs == 0:
         return TrainResult(best_epoch=0, history=())
     device = device or torch.device("cpu")
+    TASKS.get(data.task).check(model, data)
     folder = RunFolder(path=run_dir, identity=Identity.of(model, recipe, data))
     with evaluation(teacher) if teacher else nullcontext():
         trainer = Trainer(model, data, recipe, teacher, device)
@@ -79,8 +81,8 @@ def _run(
             folder.save({"trainer": trainer.state(), "best": best, "history": records})
             folder.log(record)
             _say(
-                "epoch %d/%d: loss %.4f, validation top-1 %.2f %%, %.0f images/s",
-                *(record.epoch, recipe.epochs, record.train_loss, record.val_top1, record.images_per_s),
+                "epoch %d/%d: loss %.4f, validation %.2f %%, %.1f images/s",
+                *(record.epoch, recipe.epochs, record.train_loss, record.val_quality, record.images_per_s),
             )
     trainer.close()
     return history, best

@@ -13,8 +13,8 @@ class EpochRecord:
         epoch: counted from 1.
         lr: learning rate of the epoch's last step.
         train_loss: mean over the epoch's images, as minimised.
-        val_top1: accuracy on the validation split, percent.
-        val_loss: mean cross-entropy on the validation split.
+        val_quality: score on the validation split, percent: top-1, or average precision of a detector.
+        val_loss: mean cross-entropy on the validation split; of a detector, 1 - quality / 100.
         seconds: duration including validation.
         images_per_s: images per second over all workers, training only.
     """
@@ -22,7 +22,7 @@ class EpochRecord:
     epoch: int
     lr: float
     train_loss: float
-    val_top1: float
+    val_quality: float
     val_loss: float
     seconds: float
     images_per_s: float
@@ -42,16 +42,16 @@ class TrainResult:
 
 
 def best_epoch(history: list[EpochRecord]) -> int:
-    """Return the epoch with the best validation accuracy, 0 if there is none; lower loss decides a draw."""
-    best = max(history, key=lambda record: (record.val_top1, -record.val_loss), default=None)
+    """Return the epoch with the best validation quality, 0 if there is none; lower loss decides a draw."""
+    best = max(history, key=lambda record: (record.val_quality, -record.val_loss), default=None)
     return best.epoch if best else 0
 
 
 def finished(history: list[EpochRecord], recipe: Recipe) -> bool:
-    """Return whether all epochs are done, or ``recipe.patience`` epochs went by without a better accuracy."""
+    """Return whether all epochs are done, or ``recipe.patience`` epochs went by without a better one."""
     if len(history) >= recipe.epochs:
         return True
     if not recipe.patience or not history:
         return False
-    peak = max(history, key=lambda record: record.val_top1)  # the first of equals
+    peak = max(history, key=lambda record: record.val_quality)  # the first of equals
     return len(history) - peak.epoch >= recipe.patience

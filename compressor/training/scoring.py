@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from compressor.data import ImageSet
 from compressor.errors import UsageError
 from compressor.modes import evaluation
+from compressor.scores import Accuracy
 from compressor.training import distributed
 from compressor.training.losses import logits_of
-from compressor.types import Accuracy
 
 
 def evaluate(

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from compressor.data import DataSplits
 from compressor.data.images import steps_in_epoch
 from compressor.errors import CompressError, UsageError
+from compressor.scores import Score
 from compressor.training import distributed
 from compressor.training.checkpoint import State
 from compressor.training.ema import AveragedWeights
-from compressor.training.losses import logits_of, training_loss
 from compressor.training.precision import precision_for
 from compressor.training.records import EpochRecord
 from compressor.training.schedule import lr_at
-from compressor.training.scoring import evaluate
-from compressor.types import Accuracy, Recipe
+from compressor.training.task import TASKS, Batch
+from compressor.types import Recipe
 
 _CHECK_EVERY = 16  # steps; looking at the loss waits for the GPU
 
@@ -43,6 +43,7 @@ class Trainer:
     ) -> None:
         self._model = model.to(device)
         self._data = data
+        self._task = TASKS.get(data.task)
         self._recipe = recipe
         self._teacher = teacher.to(device) if teacher else None
         self._device = device
@@ -67,13 +68,13 @@ class Trainer:
         start = time.perf_counter()
         loss, trained = self._train(epoch, report)
         training_seconds = time.perf_counter() - start
-        accuracy = self._validate(epoch)
+        score = self._validate(epoch)
         return EpochRecord(
             epoch=epoch,
             lr=self._lr(epoch, self.steps - 1),
             train_loss=loss,
-            val_top1=accuracy.top1,
-            val_loss=accuracy.loss,
+            val_quality=score.quality,
+            val_loss=score.loss,
             seconds=time.perf_counter() - start,
             images_per_s=trained / training_seconds,
         )
@@ -109,26 +110,25 @@ class Trainer:
         )
         self._model.train()
         with _randomness(self._recipe.seed, epoch, rank, self._device):
-            for step, (images, labels) in enumerate(batches):
-                total += self._step(images, labels, self._lr(epoch, step))
+            for step, batch in enumerate(batches):
+                total += self._step(batch, self._lr(epoch, step))
                 if (step + 1) % _CHECK_EVERY == 0 or step + 1 == self.steps:
                     self._require_finite(total.item(), epoch, step)
                 report(epoch, step + 1)
         trained = self.steps * self._batch
         return distributed.all_reduce_sum(total).item() / trained, trained
 
-    def _step(self, images: Tensor, labels: Tensor, lr: float) -> Tensor:
+    def _step(self, batch: Batch, lr: float) -> Tensor:
         """Take one optimiser step; return the summed loss of this worker's images."""
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.zero_grad(set_to_none=True)
-        parts = min(self._recipe.accumulate, len(labels))
-        pieces = list(zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True))
+        pieces = self._task.pieces(batch, self._recipe.accumulate)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
-        for number, (some_images, some_labels) in enumerate(pieces, start=1):
+        for number, piece in enumerate(pieces, start=1):
             last = number == len(pieces)
             with nullcontext() if last else distributed.local_gradients(self._parallel):
-                total += self._backward(some_images, some_labels)
+                total += self._backward(piece)
         scaler = self._precision.scaler
         scaler.step(self._optimizer)
         scaler.update()
@@ -136,34 +136,27 @@ class Trainer:
             self._averaged.update(self._model)
         return total
 
-    def _backward(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _backward(self, batch: Batch) -> Tensor:
         with self._precision.autocast():
-            logits = logits_of(self._parallel, images)
-            taught = self._taught(images)
-        if logits.shape[1] < self._data.classes:
-            raise UsageError(
-                f"the model has {logits.shape[1]} classes, but {self._data.name} has {self._data.classes}",
-                "use a model with at least as many classes as the data",
-            )
-        loss = training_loss(self._recipe, logits, labels, taught)
+            loss = self._task.loss(self._parallel, batch, self._recipe, self._taught(batch))
         # workers' gradients are averaged, hence times their number
         share = loss * (distributed.world() / self._batch)
         torch.autograd.backward(self._precision.scaler.scale(share))
         return loss.detach()
 
     @torch.no_grad()
-    def _taught(self, images: Tensor) -> Tensor | None:
-        return logits_of(self._teacher, images) if self._teacher else None
+    def _taught(self, batch: Batch) -> object | None:
+        return self._task.teach(self._teacher, batch) if self._teacher else None
 
-    def _validate(self, epoch: int) -> Accuracy:
+    def _validate(self, epoch: int) -> Score:
         distributed.average_buffers(self._model)
         if self._averaged:
             distributed.average_buffers(self._averaged.model)
         shares = self._recipe.accumulate * distributed.world()
         batch = max(1, self._recipe.batch_size // shares)  # as much memory as a micro-batch
-        accuracy = evaluate(self.candidate, self._data.val, batch_size=batch, device=self._device)
-        self._require_finite(accuracy.loss, epoch, self.steps - 1)
-        return accuracy
+        score = self._task.score(self.candidate, self._data.val, batch_size=batch, device=self._device)
+        self._require_finite(score.loss, epoch, self.steps - 1)
+        return score
 
     def _lr(self, epoch: int, step: int) -> float:
         return lr_at(self._recipe, (epoch - 1) * self.steps + step, self.steps)

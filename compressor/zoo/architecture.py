@@ -19,6 +19,16 @@ def unchanged(state: State) -> State:
     return state
 
 
+def itself(model: nn.Module) -> nn.Module:
+    """Return a model that can be traced as it is."""
+    return model
+
+
+def as_built(model: nn.Module, inputs: InputSpec) -> tuple[nn.Module, InputSpec]:
+    """Return a model that is deployed as it is."""
+    return model, inputs
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """How to build a model and feed it.
@@ -30,6 +40,11 @@ class Architecture:
         kwargs: keyword arguments of the constructor; kept in artifacts.
         layouts: rate layouts by name, the default first.
         rename: maps a published checkpoint's keys to the model's.
+        task: name of the task that the model does.
+        view: returns a module around the model's own sub-modules, under the same names, whose forward runs
+            everything on one tensor; tracing and counting use it.
+        deployed: returns the module that is exported for a model and its input, and what that takes.
+        scopes: name of a part -> patterns of the modules outside of it, which stay whole.
     """
 
     name: str
@@ -38,6 +53,10 @@ class Architecture:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     rename: Callable[[State], State] = unchanged
+    task: str = "classification"
+    view: Callable[[nn.Module], nn.Module] = itself
+    deployed: Callable[[nn.Module, InputSpec], tuple[nn.Module, InputSpec]] = as_built
+    scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
         """Return the model with random weights, in evaluation mode.

@@ -57,9 +57,9 @@ def test_accumulation_equals_the_big_batch(model, data):
 def test_the_best_epoch_is_what_the_model_ends_with(model, data, tmp_path):
     result = fine_tune(model, data, dataclasses.replace(RECIPE, epochs=5, lr=0.3), run_dir=tmp_path)
     best = result.history[result.best_epoch - 1]
-    assert best.val_top1 == max(record.val_top1 for record in result.history)
+    assert best.val_quality == max(record.val_quality for record in result.history)
     accuracy = evaluate(model, data.val, batch_size=16)
-    assert accuracy.top1 == best.val_top1
+    assert accuracy.top1 == best.val_quality
     assert accuracy.loss == pytest.approx(best.val_loss, rel=1e-6)
     assert not model.training
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -6,7 +6,7 @@ from compressor.types import Recipe
 
 def history(*scores):
     return [
-        EpochRecord(epoch=n, lr=0, train_loss=0, val_top1=top1, val_loss=loss, seconds=0, images_per_s=0)
+        EpochRecord(epoch=n, lr=0, train_loss=0, val_quality=top1, val_loss=loss, seconds=0, images_per_s=0)
         for n, (top1, loss) in enumerate(scores, start=1)
     ]
 

@@ -56,7 +56,7 @@ def epochs_logged(run_dir):
 
 
 def curve(result):
-    return torch.tensor([[r["train_loss"], r["val_loss"], r["val_top1"]] for r in result["history"]])
+    return torch.tensor([[r["train_loss"], r["val_loss"], r["val_quality"]] for r in result["history"]])
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,77 @@
+"""The task of naming the class of an image."""
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from compressor.data import Batch, DataSplits, ImageSet, open_data
+from compressor.errors import UsageError
+from compressor.modes import evaluation
+from compressor.scores import Accuracy
+from compressor.training.losses import logits_of, training_loss
+from compressor.training.scoring import evaluate
+from compressor.training.task import TASKS
+from compressor.types import InputSpec, Recipe
+
+
+class Classification:
+    """Models that return logits of shape (n, classes)."""
+
+    def open(self, spec: str, inputs: InputSpec, model: nn.Module) -> DataSplits:
+        """Open a data set whose labels fit the model's outputs."""
+        return open_data(spec, inputs, classes=_classes(model, inputs))
+
+    def check(self, model: nn.Module, data: DataSplits) -> None:
+        """Refuse a model with fewer classes than the data."""
+        device = next(model.parameters()).device
+        images, _ = next(iter(data.val.batches(1, device=device)))
+        with evaluation(model), torch.no_grad():
+            classes = logits_of(model, images).shape[1]
+        if classes < data.classes:
+            raise UsageError(
+                f"the model has {classes} classes, but {data.name} has {data.classes}",
+                "use a model with at least as many classes as the data",
+            )
+
+    def size(self, batch: Batch) -> int:
+        """Return the number of images."""
+        return len(batch[1])
+
+    def pieces(self, batch: Batch, parts: int) -> list[Batch]:
+        """Cut images and labels alike."""
+        images, labels = batch
+        parts = min(parts, len(labels))
+        return list(zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True))
+
+    def run(self, model: nn.Module, batch: Batch) -> object:
+        """Return the model's output."""
+        return model(batch[0])
+
+    def teach(self, teacher: nn.Module, batch: Batch) -> Tensor:
+        """Return the teacher's logits."""
+        return logits_of(teacher, batch[0])
+
+    def loss(self, model: nn.Module, batch: Batch, recipe: Recipe, taught: object | None) -> Tensor:
+        """Return cross-entropy, mixed with distillation where there is a teacher."""
+        images, labels = batch
+        assert taught is None or isinstance(taught, Tensor)
+        return training_loss(recipe, logits_of(model, images), labels, taught)
+
+    def score(
+        self, model: nn.Module, images: ImageSet, *, batch_size: int = 128, device: torch.device | None = None
+    ) -> Accuracy:
+        """Return top-1 and top-5."""
+        return evaluate(model, images, batch_size=batch_size, device=device)
+
+
+def _classes(model: nn.Module, inputs: InputSpec) -> int | None:
+    """Return the number of outputs, or None where the model is no classifier; errors come when it trains."""
+    device = next(model.parameters(), torch.empty(0)).device
+    with evaluation(model), torch.no_grad():
+        out = model(*(torch.zeros(1, *shape, device=device) for shape in inputs.shapes))
+    return int(out.shape[1]) if isinstance(out, Tensor) and out.ndim == 2 else None
+
+
+CLASSIFICATION: Final = Classification()
+TASKS.register("classification")(CLASSIFICATION)

@@ -1,0 +1,57 @@
+"""What differs between kinds of models when they are trained and scored; the loop itself is the same.
+
+A batch is whatever the task's data sets yield; only the task looks into it.
+"""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from compressor.data import DataSplits, ImageSet
+from compressor.registry import Registry
+from compressor.scores import Score
+from compressor.types import InputSpec, Recipe
+
+Batch = Any
+
+
+class Task(Protocol):
+    """A kind of model: what it learns from, what it minimises, how well it does."""
+
+    def open(self, spec: str, inputs: InputSpec, model: nn.Module) -> DataSplits:
+        """Open the data set ``spec`` for ``model``.
+
+        Raises:
+            UsageError: there is no such data set, or it does not fit the model.
+        """
+
+    def check(self, model: nn.Module, data: DataSplits) -> None:
+        """Refuse a model that cannot learn from ``data``.
+
+        Raises:
+            UsageError: for instance it has fewer outputs than the data has classes.
+        """
+
+    def size(self, batch: Batch) -> int:
+        """Return the number of images."""
+
+    def pieces(self, batch: Batch, parts: int) -> list[Batch]:
+        """Cut a batch into at most ``parts`` parts of at least one image each."""
+
+    def run(self, model: nn.Module, batch: Batch) -> object:
+        """Run ``model`` on the images as in deployment."""
+
+    def teach(self, teacher: nn.Module, batch: Batch) -> object:
+        """Return what a student learns from ``teacher`` on these images."""
+
+    def loss(self, model: nn.Module, batch: Batch, recipe: Recipe, taught: object | None) -> Tensor:
+        """Return the scalar to be minimised, summed over images; ``taught`` comes from ``teach``."""
+
+    def score(
+        self, model: nn.Module, images: ImageSet, *, batch_size: int = 128, device: torch.device | None = None
+    ) -> Score:
+        """Return how well ``model`` does; under ``torchrun`` every worker scores its share."""
+
+
+TASKS: Registry[Task] = Registry("task", "compressor.training")
