@@ -36,43 +36,59 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragePrecision:
-    """COCO's average precision in percent, mean over IoU 0.50:0.95 unless a threshold is in the name.
+    """COCO's average precision in percent, 0..100, for boxes, masks and keypoints; None where not measured.
+
+    A field without a number is the mean over overlaps .50, .55, ... .95; 50 and 75 are at one overlap.
+    Overlap is intersection over union, for keypoints the object keypoint similarity
+    (https://cocodataset.org/#detection-eval).
 
     Attributes:
         images: how many were scored.
         box: of boxes.
-        box50: of boxes at IoU 0.50.
-        box75: of boxes at IoU 0.75.
-        mask: of masks, None for a model that finds none.
-        mask50: of masks at IoU 0.50.
-        keypoint: of keypoints by object keypoint similarity, None for a model that finds none.
-        keypoint50: of keypoints at similarity 0.50.
+        box50: of boxes at overlap .5.
+        box75: of boxes at overlap .75.
+        mask: of masks.
+        mask50: of masks at overlap .5.
+        mask75: of masks at overlap .75.
+        keypoint: of keypoints.
+        keypoint50: of keypoints at similarity .5.
+        keypoint75: of keypoints at similarity .75.
     """
 
     images: int
-    box: float
-    box50: float
-    box75: float
+    box: float | None = None
+    box50: float | None = None
+    box75: float | None = None
     mask: float | None = None
     mask50: float | None = None
+    mask75: float | None = None
     keypoint: float | None = None
     keypoint50: float | None = None
+    keypoint75: float | None = None
 
     @property
     def quality(self) -> float:
-        """Average precision of the richest output: keypoints, else masks, else boxes."""
-        return next(value for value in (self.keypoint, self.mask, self.box) if value is not None)
+        """The figure that chooses epochs, in percent: of keypoints or masks where measured, else of boxes."""
+        return next((value for value in (self.keypoint, self.mask, self.box) if value is not None), 0.0)
 
     @property
     def loss(self) -> float:
-        """Share that is missing, 0..1."""
+        """Share of the quality that is missing, 0..1."""
         return 1 - self.quality / 100
 
     def describe(self) -> str:
-        """Return the figures in words."""
-        named = {"box AP": self.box, "AP50": self.box50, "mask AP": self.mask, "keypoint AP": self.keypoint}
-        figures = ", ".join(f"{name} {value:.2f} %" for name, value in named.items() if value is not None)
-        return f"{figures} of {self.images} images"
+        """Return one line, for instance ``box AP 37.1 (AP50 58.2, AP75 40.3), 128 images``."""
+        rows = (
+            ("box", self.box, self.box50, self.box75),
+            ("mask", self.mask, self.mask50, self.mask75),
+            ("keypoint", self.keypoint, self.keypoint50, self.keypoint75),
+        )
+        parts = [
+            f"{what} AP {mean:.1f} (AP50 {at50:.1f}, AP75 {at75:.1f})"
+            for what, mean, at50, at75 in rows
+            if mean is not None and at50 is not None and at75 is not None
+        ]
+        return ", ".join([*parts, f"{self.images} images"])
 
 
 Score: TypeAlias = Accuracy | AveragePrecision

@@ -1,0 +1,19 @@
+"""Average precision of detectors, as COCO defines it."""
+
+from compressor.scores import AveragePrecision
+from detection.evaluation.coco_eval import (
+    EncodedDetections,
+    encode_detections,
+    evaluate_detections,
+    kinds_of,
+    score_detections,
+)
+
+__all__ = [
+    "AveragePrecision",
+    "EncodedDetections",
+    "encode_detections",
+    "evaluate_detections",
+    "kinds_of",
+    "score_detections",
+]
