@@ -29,7 +29,10 @@ def files(
     """Return the same model in the form that each suffix stands for."""
     artifact = tmp_path / "artifact"
     artifact.mkdir()
-    stub = SimpleNamespace(load_artifact=lambda path: (tiny_net(), SimpleNamespace(input=image)))
+    stub = SimpleNamespace(
+        load_artifact=lambda path: (tiny_net(), SimpleNamespace(input=image)),
+        architecture_of=lambda manifest: SimpleNamespace(deployed=lambda model, inputs: (model, inputs)),
+    )
     monkeypatch.setitem(sys.modules, "compressor.artifact", stub)
     graph = tmp_path / "m.onnx"
     graph.write_bytes(tiny_onnx)
