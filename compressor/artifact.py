@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -150,13 +150,23 @@ def _serialised(model: nn.Module) -> bytes:
     return bytes(save(tensors))
 
 
-def load_artifact(path: Path) -> tuple[nn.Module, Manifest]:
+def load_artifact(
+    path: Path, options: Mapping[str, Any] | None = None, shapes: tuple[tuple[int, ...], ...] | None = None
+) -> tuple[nn.Module, Manifest]:
     """Return the model of an artifact in evaluation mode, and its manifest.
+
+    Args:
+        path: the folder.
+        options: constructor arguments that replace the manifest's, for what does not change weights: how
+            many boxes a detector keeps.
+        shapes: of the input, where it is not to be the manifest's.
 
     Raises:
         ArtifactError: a file is missing, damaged, or not what the manifest says.
     """
     manifest = read_manifest(path)
+    inputs = replace(manifest.input, shapes=shapes) if shapes else manifest.input
+    manifest = replace(manifest, arch_kwargs={**manifest.arch_kwargs, **(options or {})}, input=inputs)
     state = _verified_weights(path / WEIGHTS, manifest.sha256)
     model = shrink(architecture_of(manifest).build(), manifest.plan)
     problems = model.load_state_dict(state, strict=False)

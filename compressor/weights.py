@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from compressor.errors import UsageError
 from compressor.zoo.architecture import Architecture, State
 
+_COUNTERS = ("total_ops", "total_params")
+"""What thop leaves in the state dict of a model that it profiled."""
+
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema")
 
 
@@ -20,10 +23,19 @@ def load_weights(model: nn.Module, path: Path, arch: Architecture) -> None:
     Raises:
         UsageError: the file cannot be read safely, or does not fit the architecture.
     """
-    state = arch.rename(read_state(path))
+    load_state(model, arch.rename(read_state(path)), path, arch)
+
+
+def load_state(model: nn.Module, state: State, path: Path, arch: Architecture) -> None:
+    """Load the renamed content of ``path``; only what the architecture calls optional may be missing.
+
+    Raises:
+        UsageError: it does not fit.
+    """
     own = model.state_dict()
-    counters = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}
-    state = {**counters, **state}
+    optional = arch.optional(state)
+    spared = {k: v for k, v in own.items() if k.endswith("num_batches_tracked") or k.startswith(optional)}
+    state = {**spared, **state}
     wrong = [k for k, v in state.items() if k in own and own[k].shape != v.shape]
     missing, extra = [k for k in own if k not in state], [k for k in state if k not in own]
     if wrong or missing or extra:
@@ -59,7 +71,11 @@ def read_state(path: Path) -> State:
             content = content[name]
     if not isinstance(content, dict) or not content:
         raise UsageError(f"{path} holds no state dict", "save one with torch.save(model.state_dict(), path).")
-    tensors = {k.removeprefix("module."): v for k, v in content.items() if isinstance(v, Tensor)}
+    tensors = {
+        k.removeprefix("module."): v
+        for k, v in content.items()
+        if isinstance(v, Tensor) and not k.endswith(_COUNTERS)
+    }
     if not tensors:
         raise UsageError(f"{path} holds no tensors", "save one with torch.save(model.state_dict(), path).")
     return tensors

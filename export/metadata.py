@@ -4,22 +4,29 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import nn
+
 import compressor
-from compressor.artifact import Manifest
+from compressor.artifact import Manifest, architecture_of
 from compressor.codec import decode, encode
 from compressor.errors import UsageError
+from compressor.training import TASKS
 from compressor.types import InputSpec
 
 _INPUT = "compress.input"
+TASK = "compress.task"
 
 
-def metadata_of(manifest: Manifest) -> dict[str, str]:
-    """Return the properties of an ONNX file made from an artifact."""
+def metadata_of(manifest: Manifest, inputs: InputSpec, model: nn.Module) -> dict[str, str]:
+    """Return the properties of an ONNX file that takes ``inputs``, made from the model of an artifact."""
+    task = architecture_of(manifest).task
     return {
         "compress.version": compressor.__version__,
         "compress.architecture": manifest.arch,
         "compress.artifact": manifest.digest(),
-        _INPUT: json.dumps(encode(manifest.input)),
+        TASK: task,
+        _INPUT: json.dumps(encode(inputs)),
+        **{f"compress.{name}": value for name, value in TASKS.get(task).properties(model).items()},
     }
 
 

@@ -57,11 +57,30 @@ class ParityReport:
         cases: one entry per batch size, input and output.
         max_relative_difference: the worst of them.
         limit: what was allowed.
+        detections: how many were matched, of a detector; the difference is then the share that was not.
     """
 
     cases: tuple[ParityCase, ...]
     max_relative_difference: float
     limit: float
+    detections: int | None = None
+
+    def describe(self) -> str:
+        """Return the result in words."""
+        if self.detections is None:
+            return (
+                f"differs from PyTorch by at most {self.max_relative_difference:.1e} "
+                f"(limit {self.limit:.0e}) over {len(self.cases)} comparisons"
+            )
+        if self.detections == 0:
+            return (
+                f"nothing was detected on {len(self.cases)} noise inputs, by PyTorch neither: compare "
+                "average precision on images with compress eval"
+            )
+        return (
+            f"{self.max_relative_difference:.2%} of {self.detections} detections differ from PyTorch's "
+            f"(limit {self.limit:.2%})"
+        )
 
 
 def parity_limit(precision: str) -> float:

@@ -14,10 +14,12 @@ import typer
 
 from compressor import __version__
 from compressor.cli.bench import bench
+from compressor.cli.detect import detect
 from compressor.cli.doctor import doctor
 from compressor.cli.evaluate import evaluate
 from compressor.cli.export import export
 from compressor.cli.finetune import finetune
+from compressor.cli.inspect import inspect
 from compressor.cli.models import models
 from compressor.cli.prune import prune
 from compressor.cli.run import run
@@ -32,11 +34,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("models")(models)
+app.command("inspect")(inspect)
 app.command("prune")(prune)
 app.command("finetune")(finetune)
 app.command("eval")(evaluate)
 app.command("export")(export)
 app.command("bench")(bench)
+app.command("detect")(detect)
 app.command("run")(run)
 app.command("doctor")(doctor)
 

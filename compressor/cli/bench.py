@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from compressor.cli.options import DeviceOpt, InputOpt, SeedOpt, ThreadsOpt
+from compressor.cli.options import (
+    DetectionsOpt,
+    DeviceOpt,
+    InputOpt,
+    ProposalsOpt,
+    SeedOpt,
+    ThreadsOpt,
+)
 from compressor.errors import UsageError
 
 
@@ -27,6 +34,8 @@ def bench(
     ] = None,
     budget: Annotated[float, typer.Option("--seconds", help="Timed seconds per model and batch size.")] = 3.0,
     shape: InputOpt = None,
+    proposals: ProposalsOpt = None,
+    detections: DetectionsOpt = None,
     seed: SeedOpt = 0,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
@@ -47,6 +56,7 @@ def bench(
         Request(
             models=tuple(names), backends=tuple(backend.split(",")), batches=_numbers(batch), threads=threads,
             device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
+            levers={"proposals": proposals, "detections": detections},
         )
     )  # fmt: skip
 

@@ -14,9 +14,9 @@ from bench.document import report_to_json
 from bench.run import Candidate
 from bench.run import bench as measure_models
 from bench.table import render
-from compressor.artifact import Manifest, is_artifact, load_artifact, save_artifact
+from compressor.artifact import Manifest, architecture_of, is_artifact, read_manifest, save_artifact
 from compressor.cli import output
-from compressor.cli.sources import open_model, parse_shapes
+from compressor.cli.sources import Levers, open_artifact, open_model, parse_shapes
 from compressor.cost import measure
 from compressor.errors import CompressError, UsageError
 from compressor.plan import PrunePlan
@@ -38,6 +38,7 @@ class Request:
     device: str
     budget_s: float
     shape: str | None
+    levers: Levers
     seed: int
     json: bool
     save: Path | None
@@ -99,15 +100,19 @@ def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candi
     path = Path(name)
     if path.suffix == ".onnx":
         return _file(path, suffix, request.shape)
-    folder = path if is_artifact(path) else _dense(name, request.shape, scratch)
-    model, manifest = load_artifact(folder)
+    folder = path if is_artifact(path) else _dense(name, request, scratch)
+    # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
+    resizable = architecture_of(read_manifest(folder)).levers
+    shape, levers = (request.shape, request.levers) if resizable else (None, {})
+    model, manifest = open_artifact(folder, shape, levers)
     if suffix == ".onnx":
         file = scratch / f"{manifest.digest()[:16]}.onnx"
         if not file.exists():
             output.say(f"exporting {name}")
             deploy(model, manifest, file, threads=request.threads)
-        return Candidate(name=name, path=file, inputs=manifest.input, digest=file_digest(file))
-    return Candidate(name=name, path=folder, inputs=manifest.input, digest=manifest.digest())
+        return Candidate(name=name, path=file, inputs=read_input(file), digest=file_digest(file))
+    _, inputs = architecture_of(manifest).deployed(model, manifest.input)
+    return Candidate(name=name, path=folder, inputs=inputs, digest=manifest.digest())
 
 
 def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
@@ -121,12 +126,12 @@ def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
     return Candidate(name=str(path), path=path, inputs=inputs, digest=file_digest(path))
 
 
-def _dense(name: str, shape: str | None, scratch: Path) -> Path:
+def _dense(name: str, request: Request, scratch: Path) -> Path:
     """Return an artifact of an unpruned model; speed does not depend on its random weights."""
     folder = scratch / name.replace(":", "_").replace("/", "_")
     if folder.exists():
         return folder
-    source = open_model(name, None, None, shape)
+    source = open_model(name, None, None, request.shape)
     output.say(f"{name}: {source.weights}")
     cost = measure(source.arch.view(source.model), source.arch.example())
     manifest = Manifest(

@@ -26,9 +26,14 @@ def evaluate(
     backend: Annotated[
         str | None, typer.Option("--backend", help="torch or onnxruntime; by the file.")
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images per call.")] = 128,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Images per call; 128, of a detector 4.")
+    ] = None,
     limit: Annotated[
-        float | None, typer.Option("--min-top1", help="Exit with 4 below this top-1, percent.")
+        float | None,
+        typer.Option(
+            "--min-top1", "--min-ap", help="Exit with 4 below this top-1, or AP of a detector, percent."
+        ),
     ] = None,
     classes: ClassesOpt = None,
     shape: InputOpt = None,
@@ -36,10 +41,10 @@ def evaluate(
     threads: ThreadsOpt = None,
     json: JsonOpt = False,
 ) -> None:
-    """Score a classifier: top-1 and top-5 in percent.
+    """Score a classifier (top-1 and top-5, percent) or a detector (COCO's average precision, percent).
 
     Examples: compress eval resnet56_cifar --weights resnet56.th --data cifar10:data;
-    compress eval half.onnx --data digits
+    compress eval half.onnx --data digits; compress eval detector.onnx --data coco:coco
     """
     if data is None:
         raise UsageError("there is nothing to score", "give --data, for instance --data digits.")
@@ -65,11 +70,9 @@ def evaluate(
         )
     else:
         words = " (synthetic data: accuracy means nothing)" if splits.synthetic else ""
-        output.show(
-            f"{model} on {splits.name}, {split}: top-1 {score.top1:.2f} %, top-5 {score.top5:.2f} % "
-            f"of {score.images} images{words}"
-        )
-    if limit is not None and score.top1 < limit:
+        output.show(f"{model} on {splits.name}, {split}: {score.describe()}{words}")
+    if limit is not None and score.quality < limit:
         raise ParityError(
-            f"top-1 {score.top1:.2f} % is below --min-top1 {limit}", "fine-tune longer or prune less."
+            f"{score.describe()}: {score.quality:.2f} % is below the limit of {limit} %",
+            "fine-tune longer or prune less.",
         )

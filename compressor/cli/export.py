@@ -4,7 +4,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from compressor.cli.options import ArtifactArg, JsonOpt, OutputOpt, ThreadsOpt
+from compressor.cli.options import (
+    ArtifactArg,
+    DetectionsOpt,
+    InputOpt,
+    JsonOpt,
+    OutputOpt,
+    ProposalsOpt,
+    ThreadsOpt,
+)
 
 
 def export(
@@ -12,6 +20,9 @@ def export(
     output: OutputOpt = None,
     format: Annotated[Literal["onnx"], typer.Option("--format", help="Kind of file.")] = "onnx",  # noqa: A002
     precision: Annotated[Literal["fp32"], typer.Option("--precision", help="Number format.")] = "fp32",
+    shape: InputOpt = None,
+    proposals: ProposalsOpt = None,
+    detections: DetectionsOpt = None,
     threads: ThreadsOpt = None,
     json: JsonOpt = False,
 ) -> None:
@@ -19,15 +30,13 @@ def export(
 
     Examples: compress export half -o half.onnx; compress export half -o half.onnx --json
     """
-    from pathlib import Path
-
-    from compressor.artifact import load_artifact
     from compressor.cli import output as out
-    from compressor.cli.sources import output_path
+    from compressor.cli.sources import open_artifact, output_path
     from export.deploy import deploy
 
     target = output_path(output)
-    model, manifest = load_artifact(Path(artifact))
+    levers = {"proposals": proposals, "detections": detections}
+    model, manifest = open_artifact(artifact, shape, levers)
     file, parity = deploy(model, manifest, target, threads=threads)
     if json:
         out.print_json(
@@ -36,12 +45,11 @@ def export(
                 "nodes": file.nodes, "bytes": file.bytes, "sha256": file.sha256,
                 "artifact": manifest.digest(),
                 "parity": {"max_relative_difference": parity.max_relative_difference, "limit": parity.limit,
-                           "cases": len(parity.cases)},
+                           "cases": len(parity.cases), "detections": parity.detections},
             }
         )  # fmt: skip
         return
     out.show(
         f"{target}: opset {file.opset}, {file.nodes} nodes, {file.bytes / 1e6:.2f} MB, batch dynamic",
-        f"differs from PyTorch by at most {parity.max_relative_difference:.1e} (limit {parity.limit:.0e}) "
-        f"over {len(parity.cases)} comparisons",
+        parity.describe(),
     )

@@ -32,4 +32,12 @@ SetOpt = Annotated[
     list[str] | None, typer.Option("--set", help="Training setting, lr=0.05 or ema=0.999; repeatable.")
 ]
 SeedOpt = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+ProposalsOpt = Annotated[
+    int | None,
+    typer.Option("--proposals", min=1, help="Boxes that a detector's box head sees, per image."),
+]
+DetectionsOpt = Annotated[
+    int | None,
+    typer.Option("--detections", min=1, help="Boxes that a detector returns; its other heads run on all."),
+]
 ThreadsOpt = Annotated[int | None, typer.Option("--threads", help="CPU threads of the runtime.")]

@@ -1,5 +1,6 @@
 """``compress prune``: plan, shrink, optionally fine-tune, and save."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -7,19 +8,21 @@ import typer
 from compressor.cli.options import (
     ClassesOpt,
     DataOpt,
+    DetectionsOpt,
     DeviceOpt,
     EpochsOpt,
     InputOpt,
     JsonOpt,
     ModelArg,
     OutputOpt,
+    ProposalsOpt,
     RecipeOpt,
     SeedOpt,
     SetOpt,
     WeightsOpt,
 )
 from compressor.errors import UsageError
-from compressor.types import RateSpec, Recipe, Scope
+from compressor.types import RateSpec, Scope
 
 
 def prune(
@@ -44,8 +47,13 @@ def prune(
         float | None, typer.Option("--params", help="Share of the parameters that may remain.")
     ] = None,
     scope: Annotated[
-        Scope, typer.Option("--scope", help="Same rate everywhere, or one ranking of all.")
-    ] = "uniform",
+        list[str] | None,
+        typer.Option(
+            "--scope",
+            help="uniform (same rate everywhere) or global (one ranking of all); of a detector also backbone "
+            "or detector (all of it). Repeatable.",
+        ),
+    ] = None,
     round_to: Annotated[int, typer.Option("--round-to", help="Widths become multiples of this.")] = 1,
     keep: Annotated[
         list[str] | None, typer.Option("--keep", help="Modules to leave whole, a glob; repeatable.")
@@ -62,6 +70,8 @@ def prune(
     settings: SetOpt = None,
     classes: ClassesOpt = None,
     shape: InputOpt = None,
+    proposals: ProposalsOpt = None,
+    detections: DetectionsOpt = None,
     device: DeviceOpt = "cpu",
     seed: SeedOpt = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check, write nothing.")] = False,
@@ -73,24 +83,36 @@ def prune(
     Examples: compress prune resnet50 --weights r50.pth --macs 0.5 --round-to 16 -o half;
     compress prune resnet56_cifar --rates "[0.]+[0.18]*29" --dry-run --json
     """
-    spec = _spec(rates, layout, rate, macs, params, scope, round_to, keep, max_rate, allow_inexact)
+    ranking, parts = _scopes(scope or [])
+    spec = _spec(rates, layout, rate, macs, params, ranking, round_to, keep, max_rate, allow_inexact)
     from compressor.cli.prune_run import Request, run
-    from compressor.cli.sources import open_device, open_model, output_path, seed_all
+    from compressor.cli.sources import open_device, open_model, output_path, outside, seed_all
     from compressor.cli.training import resolve_recipe
+    from compressor.training import TASKS
 
-    training: Recipe | None = None
-    if epochs is not None or recipe is not None:
-        training = resolve_recipe(recipe, epochs, settings or [], Recipe(seed=seed))
+    training = epochs is not None or recipe is not None
     if training and data is None:
         raise UsageError("fine-tuning needs images", "give --data, for instance --data digits.")
     target = None if dry_run else output_path(output)
     seed_all(seed)
-    source = open_model(model, weights, classes, shape)
+    levers = {"proposals": proposals, "detections": detections}
+    source = open_model(model, weights, classes, shape, levers)
+    spec = replace(spec, protect=(*spec.protect, *outside(source.arch, parts)))
+    default = replace(TASKS.get(source.arch.task).recipe, seed=seed)
+    resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None
     request = Request(
-        source=source, spec=spec, method=method, options=tuple(options or ()), data=data, recipe=training,
+        source=source, spec=spec, method=method, options=tuple(options or ()), data=data, recipe=resolved,
         output=target, device=open_device(device), seed=seed, explain=explain, json=json,
     )  # fmt: skip
     run(request)
+
+
+def _scopes(given: list[str]) -> tuple[Scope, list[str]]:
+    """Tell how rates are spread from which part is pruned."""
+    spread = [name for name in given if name in ("uniform", "global")]
+    if len(spread) > 1:
+        raise UsageError(f"--scope {' and '.join(spread)} exclude each other", "give one of them.")
+    return ("global" if spread == ["global"] else "uniform"), [n for n in given if n not in spread]
 
 
 def _spec(

@@ -1,8 +1,6 @@
 """What ``compress prune`` does, in order: plan, shrink, count, score, fine-tune, save, report."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +9,18 @@ from torch import nn
 
 from compressor.artifact import Manifest, save_artifact
 from compressor.cli import output
+from compressor.cli.criterion import calibration, criterion_of
 from compressor.cli.sources import Source
-from compressor.cli.training import parse_setting
 from compressor.codec import Json, encode
 from compressor.cost import measure
-from compressor.criteria import CRITERIA, Criterion
 from compressor.data import DataSplits
 from compressor.plan import PrunePlan
 from compressor.prune import Planned, make_plan
-from compressor.registry import unknown_name
 from compressor.scores import Score
 from compressor.shrink import shrink
 from compressor.training import TASKS, fine_tune
-from compressor.training.task import Batch
 from compressor.types import Cost, RateSpec, Recipe
 
-_CALIBRATION_IMAGES = 1024
-_CALIBRATION_BATCH = 128
 _ALIGNED = 8
 
 
@@ -51,10 +44,12 @@ class Request:
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
     source = request.source
-    criterion = _criterion(request)
+    criterion = criterion_of(request.method, request.options, request.seed)
     task = TASKS.get(source.arch.task)
     data = task.open(request.data, source.arch.input, source.model) if request.data else None
-    planned = make_plan(source.model, source.arch, request.spec, criterion, _calibration(data, criterion))
+    if data and data.summary:
+        output.say(f"{data.name}: {data.summary}")
+    planned = make_plan(source.model, source.arch, request.spec, criterion, calibration(data, criterion))
     if request.explain:
         output.say(planned.graph.explain())
     small = shrink(source.model, planned.plan)
@@ -68,26 +63,6 @@ def run(request: Request) -> None:
     saved = save_artifact(small, manifest, request.output)
     document |= {"artifact": str(request.output), "digest": saved.digest(), "metrics": _metrics(metrics)}
     _print(request, document, planned, before, after, metrics)
-
-
-def _criterion(request: Request) -> Criterion:
-    """Return the criterion with the options given; one that is random gets the command's seed."""
-    kind = CRITERIA.get(request.method)
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    values: dict[str, object] = {"seed": request.seed} if "seed" in known else {}
-    for setting in request.options:
-        key, value = parse_setting(setting, "--option")
-        if key not in known:
-            raise unknown_name(f"option of {request.method}", key, sorted(known))
-        values[key] = value
-    return kind(**values)
-
-
-def _calibration(data: DataSplits | None, criterion: Criterion) -> Iterator[Batch] | None:
-    if data is None or not criterion.needs:
-        return None
-    batches = data.train.batches(_CALIBRATION_BATCH, device=torch.device("cpu"))
-    return islice(batches, _CALIBRATION_IMAGES // _CALIBRATION_BATCH)
 
 
 def _costs(source: Source, small: nn.Module) -> tuple[Cost, Cost]:

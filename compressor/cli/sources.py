@@ -1,16 +1,16 @@
 """From what the user typed to a model in memory."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from compressor.artifact import Manifest, architecture_of, is_artifact, load_artifact
+from compressor.artifact import Manifest, architecture_of, is_artifact, load_artifact, read_manifest
 from compressor.errors import BackendMissingError, UsageError
 from compressor.plan import PrunePlan
-from compressor.weights import load_weights
+from compressor.weights import load_state, read_state
 from compressor.zoo import Architecture, find
 
 
@@ -33,34 +33,76 @@ class Source:
     manifest: Manifest | None = None
 
 
-def open_model(name: str, weights: Path | None, classes: int | None, shape: str | None) -> Source:
+Levers = Mapping[str, int | None]
+"""``proposals`` and ``detections`` of a detector, None where the model's own number holds."""
+
+
+def open_model(
+    name: str, weights: Path | None, classes: int | None, shape: str | None, levers: Levers | None = None
+) -> Source:
     """Open an artifact folder, or build a model by name and load a checkpoint into it.
 
     Raises:
         UsageError: there is no such model, or the options do not fit it.
     """
     if is_artifact(Path(name)):
-        return _from_artifact(Path(name), weights, classes, shape)
+        return _from_artifact(Path(name), weights, classes, shape, levers or {})
     if Path(name).is_dir():
         raise UsageError(
             f"{name} is a folder but no artifact: it has no manifest.json", "give the folder of -o."
         )
-    kwargs: dict[str, Any] = {} if classes is None else {"num_classes": classes}
-    arch = find(name).with_options(kwargs, parse_shapes(shape) if shape else None)
+    arch = find(name)
+    state = arch.rename(read_state(weights)) if weights else {}
+    kwargs = dict(arch.implied(state)) if state else {}
+    kwargs |= {} if classes is None else {"num_classes": classes}
+    kwargs |= _pulled(arch, levers or {})
+    arch = arch.with_options(kwargs, parse_shapes(shape) if shape else None)
     model = arch.build()
     if weights is not None:
-        load_weights(model, weights, arch)
-    words = weights.name if weights else "random initialisation"
-    return Source(model=model, arch=arch, plan=PrunePlan(arch=arch.name, steps=()), weights=words)
+        load_state(model, state, weights, arch)
+    plan = PrunePlan(arch=arch.name, steps=())
+    return Source(
+        model=model, arch=arch, plan=plan, weights=_in_words(weights, arch.optional(state) if state else ())
+    )
 
 
-def _from_artifact(path: Path, weights: Path | None, classes: int | None, shape: str | None) -> Source:
-    if weights or classes or shape:
+def _in_words(weights: Path | None, random: tuple[str, ...]) -> str:
+    if weights is None:
+        return "random initialisation"
+    return f"{weights.name}; random in {', '.join(random)}" if random else weights.name
+
+
+def _pulled(arch: Architecture, levers: Levers) -> dict[str, int]:
+    """Return constructor arguments for the levers that were given."""
+    given = {name: value for name, value in levers.items() if value is not None}
+    for name in given:
+        if name not in arch.levers:
+            raise UsageError(f"{arch.name} is no detector and has no {name}", f"leave out --{name}.")
+    return {arch.levers[name]: value for name, value in given.items()}
+
+
+def open_artifact(path: Path, shape: str | None, levers: Levers) -> tuple[nn.Module, Manifest]:
+    """Load an artifact; a detector may be given another input size and other numbers of boxes.
+
+    Raises:
+        UsageError: the artifact is none of a detector, whose input is fixed.
+        ArtifactError: it is damaged.
+    """
+    arch = architecture_of(read_manifest(path))
+    if shape and not arch.levers:
+        raise UsageError(f"{path} is an artifact and brings its own input", "leave out --input.")
+    return load_artifact(path, _pulled(arch, levers), parse_shapes(shape) if shape else None)
+
+
+def _from_artifact(
+    path: Path, weights: Path | None, classes: int | None, shape: str | None, levers: Levers
+) -> Source:
+    if weights or classes:
         raise UsageError(
-            f"{path} is an artifact and brings its own weights, classes and input",
-            "leave out --weights, --classes and --input.",
+            f"{path} is an artifact and brings its own weights and classes",
+            "leave out --weights and --classes.",
         )
-    model, manifest = load_artifact(path)
+    model, manifest = open_artifact(path, shape, levers)
     return Source(
         model=model,
         arch=architecture_of(manifest),
@@ -68,6 +110,19 @@ def _from_artifact(path: Path, weights: Path | None, classes: int | None, shape:
         weights=manifest.weights_from,
         manifest=manifest,
     )
+
+
+def outside(arch: Architecture, parts: Sequence[str]) -> tuple[str, ...]:
+    """Return patterns of the modules that are in none of ``parts``, as `Architecture.scopes` names them.
+
+    Raises:
+        UsageError: the architecture has no such part.
+    """
+    for part in parts:
+        if part not in arch.scopes:
+            known = ", ".join(["uniform", "global", *arch.scopes])
+            raise UsageError(f"{arch.name} has no scope {part!r}", f"its scopes are {known}.")
+    return tuple(pattern for part in parts for pattern in arch.scopes[part])
 
 
 def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:

@@ -53,6 +53,7 @@ class DataSplits:
         classes: number of classes that the labels speak of.
         synthetic: whether images and labels are random, so that no accuracy on them means anything.
         task: name of the task that its batches are for.
+        summary: what was left out and why, in words; may be empty.
         train: images to learn from.
         val: held out of the source's train split; chooses the best epoch.
         test: the source's own test split; only reported.
@@ -66,6 +67,7 @@ class DataSplits:
     val: ImageSet
     test: ImageSet
     task: str = "classification"
+    summary: str = ""
 
 
 def open_data(spec: str, inputs: InputSpec, *, classes: int | None = None) -> DataSplits:

@@ -7,7 +7,7 @@ first, and worker r of w takes every w-th image of it, starting with its r-th.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ _ORDER, _AUGMENTATION = 0, 1  # two independent random streams per epoch
 
 
 class ImageSet(Protocol):
-    """One split of a data set, as training and evaluation see it."""
+    """One split of a data set, as training and evaluation see it; what a batch is depends on the task."""
 
     @property
     def indices(self) -> NDArray[np.int64]:
@@ -35,12 +35,12 @@ class ImageSet(Protocol):
 
     def batches(
         self, batch_size: int, *, device: torch.device, rank: int = 0, world: int = 1
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Any]:
         """Yield images rank, rank + world, ... in stored order; the last batch may be smaller."""
 
     def training_batches(
         self, recipe: Recipe, *, epoch: int, rank: int, world: int, device: torch.device
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Any]:
         """Yield this worker's share of every global batch of ``recipe.batch_size`` shuffled images.
 
         The order depends on (recipe.seed, epoch) alone. There are ``steps_in_epoch`` batches: an incomplete

@@ -1,7 +1,9 @@
 """The task of naming the class of an image."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,12 +13,25 @@ from compressor.modes import evaluation
 from compressor.scores import Accuracy
 from compressor.training.losses import logits_of, training_loss
 from compressor.training.scoring import evaluate
-from compressor.training.task import TASKS
+from compressor.training.task import TASKS, Run
 from compressor.types import InputSpec, Recipe
 
 
 class Classification:
     """Models that return logits of shape (n, classes)."""
+
+    batch_size = 128
+    recipe = Recipe()
+
+    def properties(self, model: nn.Module) -> dict[str, str]:
+        """Return nothing: shapes say it all."""
+        return {}
+
+    def remote(
+        self, run: Run, names: Sequence[str], inputs: InputSpec, properties: Mapping[str, str]
+    ) -> nn.Module:
+        """Return a module whose logits are the session's first output."""
+        return _Remote(run, names[0])
 
     def open(self, spec: str, inputs: InputSpec, model: nn.Module) -> DataSplits:
         """Open a data set whose labels fit the model's outputs."""
@@ -59,10 +74,25 @@ class Classification:
         return training_loss(recipe, logits_of(model, images), labels, taught)
 
     def score(
-        self, model: nn.Module, images: ImageSet, *, batch_size: int = 128, device: torch.device | None = None
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        *,
+        batch_size: int | None = None,
+        device: torch.device | None = None,
     ) -> Accuracy:
         """Return top-1 and top-5."""
-        return evaluate(model, images, batch_size=batch_size, device=device)
+        return evaluate(model, images, batch_size=batch_size or self.batch_size, device=device)
+
+
+class _Remote(nn.Module):
+    def __init__(self, run: Run, name: str) -> None:
+        super().__init__()
+        self._run, self._name = run, name
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs = self._run({self._name: images.cpu().numpy()})
+        return torch.from_numpy(np.asarray(next(iter(outputs.values())), dtype=np.float32))
 
 
 def _classes(model: nn.Module, inputs: InputSpec) -> int | None:

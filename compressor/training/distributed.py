@@ -83,6 +83,15 @@ def from_first(value: T) -> T:
     return box[0]
 
 
+def gathered(value: T) -> list[T]:
+    """Return every worker's ``value``, in the order of ranks, on every worker."""
+    if not active():
+        return [value]
+    box: list[T] = [value] * world()
+    dist.all_gather_object(box, value)
+    return box
+
+
 def data_parallel(model: nn.Module) -> nn.Module:
     """Return ``model`` wrapped so that gradients are averaged over workers, or itself in a lone process."""
     if not active():

@@ -3,9 +3,11 @@
 A batch is whatever the task's data sets yield; only the task looks into it.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from compressor.data import DataSplits, ImageSet
@@ -14,10 +16,35 @@ from compressor.scores import Score
 from compressor.types import InputSpec, Recipe
 
 Batch = Any
+Arrays = dict[str, NDArray[Any]]
+Run = Callable[[Arrays], Arrays]
 
 
 class Task(Protocol):
-    """A kind of model: what it learns from, what it minimises, how well it does."""
+    """A kind of model: what it learns from, what it minimises, how well it does.
+
+    Attributes:
+        batch_size: images that a forward pass on a small machine takes at once.
+        recipe: what trains by default.
+    """
+
+    batch_size: int
+    recipe: Recipe
+
+    def properties(self, model: nn.Module) -> dict[str, str]:
+        """Return what a file exported from ``model`` must say, so that it can be scored without the model."""
+
+    def remote(
+        self, run: Run, names: Sequence[str], inputs: InputSpec, properties: Mapping[str, str]
+    ) -> nn.Module:
+        """Return an open session behind the face of a module, for ``open`` and ``score``.
+
+        Args:
+            run: computes named outputs from named inputs.
+            names: of the inputs.
+            inputs: what the file takes.
+            properties: what it says.
+        """
 
     def open(self, spec: str, inputs: InputSpec, model: nn.Module) -> DataSplits:
         """Open the data set ``spec`` for ``model``.
@@ -49,7 +76,12 @@ class Task(Protocol):
         """Return the scalar to be minimised, summed over images; ``taught`` comes from ``teach``."""
 
     def score(
-        self, model: nn.Module, images: ImageSet, *, batch_size: int = 128, device: torch.device | None = None
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        *,
+        batch_size: int | None = None,
+        device: torch.device | None = None,
     ) -> Score:
         """Return how well ``model`` does; under ``torchrun`` every worker scores its share."""
 

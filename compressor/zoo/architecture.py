@@ -19,6 +19,16 @@ def unchanged(state: State) -> State:
     return state
 
 
+def nothing(state: State) -> Mapping[str, Any]:
+    """Return no constructor arguments: the checkpoint does not say."""
+    return {}
+
+
+def complete(state: State) -> tuple[str, ...]:
+    """Return no prefixes: a checkpoint holds everything."""
+    return ()
+
+
 def itself(model: nn.Module) -> nn.Module:
     """Return a model that can be traced as it is."""
     return model
@@ -45,6 +55,9 @@ class Architecture:
             everything on one tensor; tracing and counting use it.
         deployed: returns the module that is exported for a model and its input, and what that takes.
         scopes: name of a part -> patterns of the modules outside of it, which stay whole.
+        implied: constructor arguments that a checkpoint gives away.
+        optional: prefixes of tensors that a checkpoint may lack; they keep their random values.
+        levers: what may be set anew for finished weights: option of the command line -> constructor argument.
     """
 
     name: str
@@ -57,6 +70,9 @@ class Architecture:
     view: Callable[[nn.Module], nn.Module] = itself
     deployed: Callable[[nn.Module, InputSpec], tuple[nn.Module, InputSpec]] = as_built
     scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    implied: Callable[[State], Mapping[str, Any]] = nothing
+    optional: Callable[[State], tuple[str, ...]] = complete
+    levers: Mapping[str, str] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
         """Return the model with random weights, in evaluation mode.

@@ -103,10 +103,10 @@ class TorchBackend:
 
 
 def _artifact(path: Path) -> tuple[nn.Module, InputSpec]:
-    from compressor.artifact import load_artifact
+    from compressor.artifact import architecture_of, load_artifact
 
     model, manifest = load_artifact(path)
-    return model, manifest.input
+    return architecture_of(manifest).deployed(model, manifest.input)
 
 
 BACKENDS.register("torch")(TorchBackend(load=_artifact))

@@ -1,0 +1,124 @@
+"""One shot of pruning: from a model and the settings to a smaller model and its manifest."""
+
+import dataclasses
+import json
+from dataclasses import replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from compressor.artifact import Manifest, architecture_of
+from compressor.channels import trace
+from compressor.criteria import CRITERIA, Criterion
+from compressor.errors import UsageError
+from compressor.pipeline.models import calibration, cost_of, data_spec
+from compressor.pipeline.settings import ExpectTable, Pipeline, PruneTable, rate_spec
+from compressor.plan import PrunePlan
+from compressor.prune import Planned, make_plan
+from compressor.rates.shots import Shot, ShotLayout, dense_widths, spec_of_shot
+from compressor.registry import unknown_name
+from compressor.shrink import shrink
+from compressor.types import Cost, RateSpec
+from compressor.zoo import Architecture
+
+
+def prune_shot(
+    pipeline: Pipeline, model: nn.Module, manifest: Manifest, shot: Shot
+) -> tuple[nn.Module, Manifest, Planned]:
+    """Return a smaller model, what it is, and the plan that led to it.
+
+    Raises:
+        UsageError: the request makes no sense, or the whole cut does not cost what the file expects.
+    """
+    criterion = criterion_of(pipeline.prune, pipeline.training.seed)
+    arch = architecture_of(manifest)
+    spec = rate_spec(pipeline.prune, outside=_outside(arch, pipeline.prune.parts))
+    batches = calibration(pipeline, arch, model) if criterion.needs else None
+    asked = spec_of_shot(spec, shot, _left(spec, manifest))
+    planned = make_plan(model, _read_by(arch, shot), asked, criterion, batches)
+    small = shrink(model, planned.plan)
+    cost = cost_of(small, arch)
+    if shot.number == shot.total:
+        _check_cost(pipeline.expect, cost)
+    return (
+        small,
+        replace(
+            manifest,
+            plan=_joined(manifest.plan, planned.plan),
+            method=_in_words(pipeline.prune),
+            cost_after=cost,
+            data=data_spec(pipeline) if batches else manifest.data,
+            oracle=planned.oracle,
+        ),
+        planned,
+    )
+
+
+def criterion_of(table: PruneTable, seed: int) -> Criterion:
+    """Return the criterion with its options; one that is random gets the seed.
+
+    Raises:
+        UsageError: the criterion or an option does not exist, or an option has the wrong type.
+    """
+    kind: Any = CRITERIA.get(table.method)
+    known = {field.name for field in dataclasses.fields(kind)}
+    for key in table.options:
+        if key not in known:
+            raise unknown_name(f"option of {table.method}", key, sorted(known))
+    values = {**({"seed": seed} if "seed" in known else {}), **table.options}
+    try:
+        criterion: Criterion = TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            f"option {first['loc'][0]} of {table.method} is {first['input']!r}", f"{first['msg'].lower()}."
+        ) from error
+    return criterion
+
+
+def _read_by(arch: Architecture, shot: Shot) -> Architecture:
+    """Return the architecture with layouts that read the rates of one shot."""
+    if shot.total == 1 or not arch.layouts:
+        return arch
+    model = arch.build()
+    widths = dense_widths(trace(arch.view(model), arch.example()))
+    layouts = {name: ShotLayout(layout, shot.divisor, widths) for name, layout in arch.layouts.items()}
+    return replace(arch, layouts=layouts)
+
+
+def _outside(arch: Architecture, parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return patterns of the modules that are in none of ``parts``."""
+    for part in parts:
+        if part not in arch.scopes:
+            known = ", ".join(arch.scopes) or "none"
+            raise UsageError(f"{arch.name} has no part {part!r}", f"its parts: {known}.")
+    return tuple(pattern for part in parts for pattern in arch.scopes[part])
+
+
+def _left(spec: RateSpec, manifest: Manifest) -> float:
+    before, now = manifest.cost_before, manifest.cost_after
+    return now.params / before.params if spec.target == "params" else now.macs / before.macs
+
+
+def _check_cost(expect: ExpectTable, cost: Cost) -> None:
+    for name, wanted in (("params", expect.params), ("macs", expect.macs)):
+        found = getattr(cost, name)
+        if wanted is not None and found != wanted:
+            raise UsageError(
+                f"[expect] {name} is {wanted:,}, but the pruned model has {found:,}",
+                "correct it, or leave [expect] out where the rates were changed.",
+            )
+
+
+def _joined(first: PrunePlan, second: PrunePlan) -> PrunePlan:
+    return replace(second, steps=(*first.steps, *second.steps), notes=(*first.notes, *second.notes))
+
+
+def _in_words(table: PruneTable) -> str:
+    options = [f"{key}={value}" for key, value in table.options.items()]
+    spec = rate_spec(table)
+    asked = spec.rates if spec.target == "rates" else f"{spec.target} {spec.fraction} {spec.scope}"
+    extra = [f"widths in multiples of {table.round_to}"] if table.round_to > 1 else []
+    extra += [f"{table.shots} shots"] if table.shots > 1 else []
+    return ", ".join([table.method, *options, asked, *extra])

@@ -1,0 +1,130 @@
+"""Pipeline files: TOML in, a ``Pipeline`` out, and back."""
+
+import copy
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from compressor.errors import UsageError
+from compressor.pipeline.settings import (
+    DataTable,
+    ExpectTable,
+    ExportTable,
+    ModelTable,
+    Pipeline,
+    PruneTable,
+)
+from compressor.registry import unknown_name
+from compressor.training import recipe_from_table
+from compressor.types import Recipe
+
+T = TypeVar("T")
+Tables = dict[str, Any]
+
+
+def read_tables(path: Path) -> Tables:
+    """Return the tables of a TOML file as they stand there.
+
+    Raises:
+        UsageError: the file is missing or no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(
+            f"cannot read recipe {path}: {error}", "give a TOML file with [model] and [prune]; see recipes/."
+        ) from error
+
+
+def with_changes(tables: Tables, changes: Mapping[str, object]) -> Tables:
+    """Return tables with some values replaced.
+
+    Args:
+        tables: as read from a file.
+        changes: ``table.key`` -> value; a key without a table belongs to ``training``.
+
+    Raises:
+        UsageError: a key leads through something that is no table.
+    """
+    changed = copy.deepcopy(tables)
+    for key, value in changes.items():
+        *path, last = key.split(".") if "." in key else ("training", key)
+        table = changed
+        for name in path:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise UsageError(f"cannot set {key}: {name} is no table", "write table.key=value.")
+        table[last] = value
+    return changed
+
+
+def pipeline_from_tables(tables: Mapping[str, object], *, where: str) -> Pipeline:
+    """Return the pipeline that TOML tables describe; ``where`` names their origin in errors.
+
+    Raises:
+        UsageError: a table or key is unknown (close ones are suggested) or missing, or a value has the wrong
+            type or is out of range.
+    """
+    names = [field.name for field in dataclasses.fields(Pipeline)]
+    for name, table in tables.items():
+        if name not in names:
+            error = unknown_name("table", name, names)
+            raise UsageError(f"{where}: {error.message}", error.hint)
+        if not isinstance(table, dict):
+            raise UsageError(f"{where}: {name} is {table!r}", f"make it a table: [{name}].")
+    for name in ("model", "prune"):
+        if name not in tables:
+            raise UsageError(f"{where}: there is no [{name}]", "a recipe needs [model] and [prune].")
+    return Pipeline(
+        model=_table(ModelTable, tables["model"], f"{where}: [model]"),
+        prune=_table(PruneTable, tables["prune"], f"{where}: [prune]"),
+        data=_table(DataTable, tables["data"], f"{where}: [data]") if "data" in tables else None,
+        training=_training(tables.get("training", {}), f"{where}: [training]"),
+        export=_table(ExportTable, tables.get("export", {}), f"{where}: [export]"),
+        expect=_table(ExpectTable, tables.get("expect", {}), f"{where}: [expect]"),
+    )
+
+
+def _training(table: Any, where: str) -> Recipe:
+    return recipe_from_table(table, where=where)
+
+
+def _table(kind: type[T], table: Any, where: str) -> T:
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            error = unknown_name("key", key, known)
+            raise UsageError(f"{where}: {error.message}", error.hint)
+    try:
+        # through JSON, whose strict mode takes an array for a tuple and nothing else loosely
+        return TypeAdapter(kind).validate_json(json.dumps(table, default=str), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        given = f"{key} is {first['input']!r}" if first["type"] != "missing" else f"{key} is missing"
+        raise UsageError(f"{where}: {given}", f"{first['msg'][0].lower()}{first['msg'][1:]}.") from error
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.message}", error.hint) from error
+
+
+def pipeline_to_toml(pipeline: Pipeline) -> str:
+    """Return every setting of ``pipeline`` as TOML; what is None is left out."""
+    tables = {name: table for name, table in dataclasses.asdict(pipeline).items() if table is not None}
+    return "\n".join(f"[{name}]\n{_lines(table)}" for name, table in tables.items())
+
+
+def _lines(table: Tables) -> str:
+    return "".join(f"{key} = {_value(value)}\n" for key, value in table.items() if value is not None)
+
+
+def _value(value: object) -> str:
+    # booleans, numbers, strings and arrays of them are written alike in JSON and TOML
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    return json.dumps(value)

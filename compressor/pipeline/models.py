@@ -1,0 +1,109 @@
+"""Models and their data: the only module here that asks the architecture's task.
+
+Opening, costing, scoring and calibrating differ between classifiers and detectors; whatever differs is here.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from compressor.artifact import Manifest
+from compressor.cost import measure
+from compressor.data import DataSplits, ImageSet
+from compressor.errors import UsageError
+from compressor.pipeline.settings import Pipeline
+from compressor.plan import PrunePlan
+from compressor.scores import Score
+from compressor.training import TASKS
+from compressor.types import Cost
+from compressor.weights import load_state, read_state
+from compressor.zoo import Architecture, find
+
+_CALIBRATION_IMAGES = 1024
+
+
+def dense(pipeline: Pipeline) -> tuple[nn.Module, Manifest]:
+    """Return the model before anything was done to it, in evaluation mode, and what it is.
+
+    Raises:
+        UsageError: there is no such architecture, or the checkpoint does not fit it.
+    """
+    table = pipeline.model
+    weights = Path(table.weights) if table.weights else None
+    arch = find(table.arch)
+    state = arch.rename(read_state(weights)) if weights else {}
+    kwargs = dict(arch.implied(state)) if state else {}
+    kwargs |= {} if table.classes is None else {"num_classes": table.classes}
+    arch = arch.with_options(kwargs, (table.input,) if table.input else None)
+    torch.manual_seed(pipeline.training.seed)
+    model = arch.build()
+    if weights is not None:
+        load_state(model, state, weights, arch)
+    cost = cost_of(model, arch)
+    manifest = Manifest(
+        arch=arch.name,
+        arch_kwargs=dict(arch.kwargs),
+        input=arch.input,
+        plan=PrunePlan(arch=arch.name, steps=()),
+        method="",
+        cost_before=cost,
+        cost_after=cost,
+        weights_from=_weights_in_words(weights, arch.optional(state) if state else ()),
+    )
+    return model, manifest
+
+
+def _weights_in_words(weights: Path | None, random: tuple[str, ...]) -> str:
+    if weights is None:
+        return "random initialisation"
+    return f"{weights.name}; random in {', '.join(random)}" if random else weights.name
+
+
+def data_spec(pipeline: Pipeline) -> str:
+    """Return the name of the data set.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if pipeline.data is None:
+        raise UsageError("this needs images", "give --data, for instance --data digits.")
+    return pipeline.data.spec
+
+
+def splits(pipeline: Pipeline, arch: Architecture, model: nn.Module) -> DataSplits:
+    """Open the data set for a model.
+
+    Raises:
+        UsageError: there is no such data set, or it does not fit the model.
+    """
+    return TASKS.get(arch.task).open(data_spec(pipeline), arch.input, model)
+
+
+def calibration(pipeline: Pipeline, arch: Architecture, model: nn.Module) -> Iterator[Any]:
+    """Return a few batches of training images for criteria that need data."""
+    size = TASKS.get(arch.task).batch_size
+    batches = splits(pipeline, arch, model).train.batches(size, device=torch.device("cpu"))
+    return islice(batches, _CALIBRATION_IMAGES // size)
+
+
+def cost_of(model: nn.Module, arch: Architecture) -> Cost:
+    """Return what a model costs for one image."""
+    return measure(arch.view(model), arch.example())
+
+
+def score(model: nn.Module, arch: Architecture, images: ImageSet, device: torch.device) -> Score:
+    """Return how well a model does."""
+    return TASKS.get(arch.task).score(model, images, device=device)
+
+
+def check_data(pipeline: Pipeline, arch: Architecture, model: nn.Module) -> None:
+    """Refuse data that the model cannot learn from.
+
+    Raises:
+        UsageError: for instance there are more classes than outputs.
+    """
+    TASKS.get(arch.task).check(model, splits(pipeline, arch, model))

@@ -1,0 +1,187 @@
+"""What a run folder holds: the settings it was made with, and the finished stages with their digests.
+
+``run.json`` is replaced whole after every stage, so that a kill at any moment leaves a folder that can be
+continued. A stage counts as finished if what it started from and what it made are still what they were.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compressor.artifact import is_artifact, read_manifest
+from compressor.codec import Json, check_schema, decode, digest
+from compressor.errors import ArtifactError, CompressError, UsageError
+from compressor.pipeline.stages import Stage
+
+SCHEMA_VERSION = 1
+_FILE, _RECIPE = "run.json", "recipe.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One stage that is done.
+
+    Attributes:
+        name: of the stage.
+        output: file or folder, within the run folder.
+        inputs: digest of the settings and of what the stage started from.
+        digest: of the output.
+    """
+
+    name: str
+    output: str
+    inputs: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    settings: dict[str, Any]
+    stages: tuple[Finished, ...]
+
+
+class RunRecord:
+    """``run.json`` of one folder."""
+
+    def __init__(self, folder: Path, settings: Json) -> None:
+        self._folder = folder
+        self._settings: Json = json.loads(json.dumps(settings))
+        self._stages: dict[str, Finished] = {}
+
+    @classmethod
+    def open(cls, folder: Path, settings: Json) -> "RunRecord":
+        """Return the record of a folder, empty where there is none yet; nothing is written.
+
+        Raises:
+            UsageError: the folder holds something else, or a run with other settings, which are named.
+            ArtifactError: the record is damaged.
+        """
+        record = cls(folder, settings)
+        file = folder / _FILE
+        if file.is_file():
+            record._read(file)
+        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} exists and holds no run", "choose another -o, or remove it first.")
+        return record
+
+    def _read(self, file: Path) -> None:
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise ArtifactError(
+                f"{file} cannot be read: {error}", "remove the folder and run again."
+            ) from error
+        check_schema(data, SCHEMA_VERSION, str(file))
+        data.pop("schema_version")
+        content = decode(_Content, data, str(file))
+        changed = _differences(content.settings, self._settings)
+        if changed and content.stages:
+            raise UsageError(
+                f"{self._folder} was started with other settings: {'; '.join(changed[:5])}",
+                "choose another -o for the new settings, or repeat the old ones to continue.",
+            )
+        self._stages = {stage.name: stage for stage in content.stages}
+
+    @property
+    def empty(self) -> bool:
+        """Whether no stage is finished."""
+        return not self._stages
+
+    def start(self, recipe: str) -> None:
+        """Make the folder known as this run's, and keep the resolved recipe, a TOML text, in it.
+
+        Raises:
+            CompressError: the folder cannot be written.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / _RECIPE).write_text(recipe, encoding="utf-8")
+            self._write()
+        except OSError as error:
+            raise CompressError(
+                f"cannot write {self._folder}: {error.strerror or error}",
+                "free some space or choose another -o.",
+            ) from error
+
+    def abandon(self) -> None:
+        """Remove the folder of a run in which nothing was finished; what others put there stays."""
+        if self.empty:
+            for name in (_FILE, _RECIPE):
+                (self._folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
+
+    def finished(self, stage: Stage) -> Finished | None:
+        """Return the entry of a stage that need not be done again, or None.
+
+        Raises:
+            ArtifactError: its output is there, but is not what the stage wrote.
+        """
+        entry = self._stages.get(stage.name)
+        path = self._folder / stage.output
+        if entry is None or entry.inputs != self._inputs(stage) or not path.exists():
+            return None
+        if digest_of(path) != entry.digest:
+            raise ArtifactError(
+                f"{path} is not what stage {stage.name} wrote", "remove it, and it will be made again."
+            )
+        return entry
+
+    def clear(self, stage: Stage) -> None:
+        """Remove what an interrupted stage may have left; its checkpoints stay."""
+        path = self._folder / stage.output
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.data").unlink(missing_ok=True)
+
+    def add(self, stage: Stage) -> Finished:
+        """Write down that a stage is done, and return its entry."""
+        entry = Finished(
+            name=stage.name,
+            output=stage.output,
+            inputs=self._inputs(stage),
+            digest=digest_of(self._folder / stage.output),
+        )
+        self._stages[stage.name] = entry
+        self._write()
+        return entry
+
+    def _inputs(self, stage: Stage) -> str:
+        parent = self._stages[stage.parent].digest if stage.parent else ""
+        fields = json.loads(json.dumps(dataclasses.asdict(stage)))
+        return digest({"stage": fields, "settings": self._settings, "parent": parent})
+
+    def _write(self) -> None:
+        content = _Content(settings=self._settings, stages=tuple(self._stages.values()))
+        temporary = self._folder / f"{_FILE}.tmp"
+        document = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(content)}
+        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(self._folder / _FILE)
+
+
+def digest_of(path: Path) -> str:
+    """Return the identity of an artifact folder, or the sha256 of a file."""
+    if is_artifact(path):
+        return read_manifest(path).digest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return in words which settings differ, tables entered."""
+    found = []
+    for key in dict.fromkeys((*old, *new)):
+        was, now, name = old.get(key), new.get(key), f"{prefix}{key}"
+        if isinstance(was, dict) and isinstance(now, dict):
+            found += _differences(was, now, f"{name}.")
+        elif was != now:
+            found.append(f"{name} was {was!r}, is {now!r}")
+    return found

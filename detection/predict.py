@@ -1,0 +1,80 @@
+"""Detections of a model or of an open session, in one form."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from compressor.training.task import Run
+from detection.coco import Task
+from detection.types import Detections
+
+
+def detect(model: nn.Module, images: Sequence[Tensor]) -> list[Detections]:
+    """Return what a torchvision R-CNN, or a `SessionDetector`, finds in images of any size.
+
+    Args:
+        model: in evaluation mode.
+        images: (3, height, width) RGB in 0..1 each.
+    """
+    with torch.inference_mode():
+        return [_detections(found) for found in model(list(images))]
+
+
+class SessionDetector(nn.Module):
+    """An exported detector behind the face of torchvision's: images of any size in, dictionaries out.
+
+    Args:
+        run: computes named outputs from named inputs.
+        names: of the two inputs, canvas and sizes.
+        canvas: (height, width) of the graph.
+        finds: what it finds besides boxes.
+        classes: number of its classes, background included.
+    """
+
+    def __init__(
+        self, run: Run, names: Sequence[str], canvas: tuple[int, int], *, finds: Task, classes: int
+    ) -> None:
+        super().__init__()
+        self.finds, self.classes = finds, classes
+        self._run, self._names, self._canvas = run, tuple(names), canvas
+        self.converged = True
+
+    def forward(self, images: Sequence[Tensor]) -> list[dict[str, NDArray[Any]]]:
+        """Detect; `converged` turns false where the graph's suppression did not reach its fixed point."""
+        from detection.letterbox import letterbox
+        from detection.postprocess import decode
+
+        boxed = [letterbox(image.cpu(), *self._canvas) for image in images]
+        canvas = np.stack([np.asarray(one.canvas, dtype=np.float32) for one in boxed])
+        sizes = np.array([one.size for one in boxed], dtype=np.float32)
+        outputs = self._run(dict(zip(self._names, (canvas, sizes), strict=True)))
+        self.converged &= bool(outputs["converged"].all())
+        return [
+            decode(outputs, index, one.scale, (image.shape[-2], image.shape[-1]))
+            for index, (one, image) in enumerate(zip(boxed, images, strict=True))
+        ]
+
+
+def _detections(found: Mapping[str, Any]) -> Detections:
+    arrays = {
+        name: np.asarray(value.cpu() if isinstance(value, Tensor) else value) for name, value in found.items()
+    }
+    masks = arrays.get("masks")
+    return Detections(
+        boxes=arrays["boxes"],
+        scores=arrays["scores"],
+        labels=arrays["labels"],
+        masks=None if masks is None else _binary(masks),
+        keypoints=arrays.get("keypoints"),
+        keypoint_scores=arrays.get("keypoints_scores", arrays.get("keypoint_scores")),
+    )
+
+
+def _binary(masks: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return (n, height, width); torchvision gives probabilities with an axis of one class."""
+    flat = masks[:, 0] if masks.ndim == 4 else masks
+    return flat if flat.dtype == np.bool_ else flat > 0.5

@@ -1,0 +1,89 @@
+"""A torchvision R-CNN as one module of static shapes."""
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+
+from detection.static.atlas import AtlasLayout
+from detection.static.heads import StaticBoxHead, StaticKeypointHead, StaticMaskHead
+from detection.static.proposals import StaticProposals
+from detection.static.pyramid import features_of, probe
+from detection.static.settings import StaticSettings
+
+
+class StaticDetector(nn.Module):
+    """Faster, Mask or Keypoint R-CNN on a canvas of one size, without control flow.
+
+    It shares the detector's sub-modules, dense or pruned, and computes what torchvision computes on the same
+    canvas: thresholds and limits are read from the detector. Every shape but the batch is static, and only
+    plain operations, TopK and RoIAlign appear, so that runtimes can plan memory and capture graphs.
+
+    Args:
+        detector: torchvision's; sub-modules are shared, not copied.
+        settings: canvas and sizes; `StaticSettings.of` gives the detector's own.
+
+    Raises:
+        UsageError: the detector has parts without a static form.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, detector: GeneralizedRCNN, settings: StaticSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.backbone = detector.backbone
+        example = probe(detector, settings)
+        self.rpn = StaticProposals(detector.rpn, example, settings)
+        heads = detector.roi_heads
+        self.layout = AtlasLayout(heads.box_roi_pool, example, settings.height)
+        self.boxes = StaticBoxHead(heads, self.layout, self.rpn.proposals, settings)
+        self.masks = StaticMaskHead(heads, self.layout) if heads.has_mask() else None
+        self.keypoints = StaticKeypointHead(heads, self.layout) if heads.has_keypoint() else None
+        device = next(detector.parameters()).device
+        for name, values in (("mean", detector.transform.image_mean), ("std", detector.transform.image_std)):
+            constant = torch.tensor(values, device=device).view(-1, 1, 1)
+            self.register_buffer(name, constant, persistent=False)
+
+    def forward(self, images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
+        """Detect.
+
+        Args:
+            images: (B, 3, H, W) RGB in 0..1, the image at the top left of the canvas, anything around it.
+            sizes: (B, 2) float, rows and columns of the image within the canvas.
+
+        Returns:
+            Tensors with the batch first; D is ``settings.detections``, rows are best first, and rows that are
+            not used have score 0 and label 0.
+
+            * ``num_detections`` (B,) int64: rows in use.
+            * ``boxes`` (B, D, 4): left, top, right, bottom in pixels of the canvas, within the image.
+            * ``scores`` (B, D) and ``labels`` (B, D) int64.
+            * ``masks`` (B, D, m, m), Mask R-CNN: probabilities of the label on a grid over the box.
+            * ``heatmaps`` (B, D, K, m, m), Keypoint R-CNN: logits on a grid over the box.
+            * ``converged`` (B,) bool: all suppressions reached their fixed point, which is greedy NMS, and
+              more than ``settings.candidates`` pairs were not needed to fill D rows. Where it is false,
+              detections may differ from torchvision's: raise ``nms_iterations`` or ``candidates``.
+        """
+        features = features_of(self.backbone, self._canvas(images, sizes))
+        proposals = self.rpn(features, sizes)
+        atlas = self.layout(features)
+        found = self.boxes(atlas, proposals, sizes)
+        outputs = {
+            "num_detections": (found.scores > 0).sum(dim=1),
+            "boxes": found.boxes,
+            "scores": found.scores,
+            "labels": found.labels,
+        }
+        if self.masks is not None:
+            outputs["masks"] = self.masks(atlas, found)
+        if self.keypoints is not None:
+            outputs["heatmaps"] = self.keypoints(atlas, found)
+        return outputs | {"converged": proposals.settled & found.exact}
+
+    def _canvas(self, images: Tensor, sizes: Tensor) -> Tensor:
+        """Normalise, and blank what is not image, as torchvision pads after normalising."""
+        rows = torch.arange(self.settings.height, device=images.device) < sizes[:, :1]
+        columns = torch.arange(self.settings.width, device=images.device) < sizes[:, 1:]
+        image = (rows[:, None, :, None] & columns[:, None, None, :]).expand_as(images)
+        return torch.where(image, (images - self.mean) / self.std, torch.zeros_like(images))

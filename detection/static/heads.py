@@ -1,0 +1,133 @@
+"""The heads that look at boxes: classes and refined boxes, masks, keypoints."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.roi_heads import RoIHeads
+
+from detection.static.atlas import AtlasLayout, AtlasPool
+from detection.static.boxes import at_least, clip, decode, take
+from detection.static.nms import IteratedSuppression
+from detection.static.proposals import Proposals
+from detection.static.settings import StaticSettings
+
+_MIN_SIDE = 1e-2  # torchvision removes detections that are smaller, in pixels
+
+
+class Found(NamedTuple):
+    """Detections, best first, padded with zeros.
+
+    Attributes:
+        boxes: (B, D, 4).
+        scores: (B, D).
+        labels: (B, D) int64.
+        exact: (B,) bool, neither suppression nor a cap could have changed the result.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    exact: Tensor
+
+
+class StaticBoxHead(nn.Module):
+    """Classify proposals and keep the best boxes of each class, as torchvision's ``RoIHeads``.
+
+    Args:
+        heads: torchvision's, whose sub-modules are shared.
+        layout: of the pyramid.
+        proposals: boxes per image that come in.
+        settings: sizes.
+    """
+
+    def __init__(
+        self, heads: RoIHeads, layout: AtlasLayout, proposals: int, settings: StaticSettings
+    ) -> None:
+        super().__init__()
+        self.pool = AtlasPool(heads.box_roi_pool, layout)
+        self.head = heads.box_head
+        self.predictor = heads.box_predictor
+        self.coder = heads.box_coder
+        self.score_thresh = max(float(heads.score_thresh), 0.0)
+        self.classes = int(heads.box_predictor.cls_score.out_features) - 1  # without the background
+        self.candidates = min(settings.candidates, proposals * self.classes)
+        self.detections = min(settings.detections, self.candidates)
+        self.suppress = IteratedSuppression((self.candidates,), heads.nms_thresh, settings)
+
+    def forward(self, atlas: Tensor, proposals: Proposals, sizes: Tensor) -> Found:
+        """Detect in images of ``sizes`` (B, 2)."""
+        batch, count, _ = proposals.boxes.shape
+        logits, codes = self.predictor(self.head(self.pool(atlas, proposals.boxes)))
+        scores = torch.softmax(logits, dim=-1)[:, 1:].reshape(batch, count, self.classes)
+        # Padding proposals score 0, which is never above the threshold.
+        best, index = (scores * proposals.valid[..., None]).flatten(1).topk(self.candidates)
+        proposal = torch.div(index, self.classes, rounding_mode="floor")
+        labels = index - proposal * self.classes + 1
+        code = take(codes.reshape(batch, -1, 4), proposal * (self.classes + 1) + labels)
+        boxes = clip(decode(self.coder, code, take(proposals.boxes, proposal)), sizes)
+        return self._survivors(boxes, best, labels)
+
+    def _survivors(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Found:
+        above = scores > self.score_thresh
+        valid = (above & at_least(boxes, _MIN_SIDE)).to(scores.dtype)
+        apart = _apart(boxes, valid, labels)
+        keep, settled = self.suppress(apart[:, None], valid[:, None])
+        keep = keep[:, 0]
+        best, index = (scores * keep).topk(self.detections)
+        real = (best > 0).to(boxes.dtype)
+        # Victims score less than all candidates, so a full list of detections cannot depend on the rest.
+        capped = above[:, -1] & (keep.sum(dim=1) < self.detections)
+        return Found(
+            boxes=take(boxes, index) * real[..., None],
+            scores=best,
+            labels=labels.gather(1, index) * real.to(labels.dtype),
+            exact=settled & ~capped,
+        )
+
+
+class StaticMaskHead(nn.Module):
+    """Masks of the detections: the logits of the other classes are never computed.
+
+    The last layer is a 1 x 1 convolution to one map per class, so the map of class c is a product with row c
+    of its weights.
+    """
+
+    def __init__(self, heads: RoIHeads, layout: AtlasLayout) -> None:
+        super().__init__()
+        self.pool = AtlasPool(heads.mask_roi_pool, layout)
+        self.head = heads.mask_head
+        *trunk, self.logits = heads.mask_predictor.children()
+        self.trunk = nn.Sequential(*trunk)
+
+    def forward(self, atlas: Tensor, found: Found) -> Tensor:
+        """Return (B, D, m, m) probabilities."""
+        features = self.trunk(self.head(self.pool(atlas, found.boxes)))
+        label = found.labels.flatten()
+        weight = self.logits.weight.flatten(1)[label][:, None]
+        maps = weight @ features.flatten(2) + self.logits.bias[label][:, None, None]
+        return torch.sigmoid(maps).view(*found.labels.shape, *features.shape[-2:])
+
+
+class StaticKeypointHead(nn.Module):
+    """One heat map per keypoint of the detections."""
+
+    def __init__(self, heads: RoIHeads, layout: AtlasLayout) -> None:
+        super().__init__()
+        self.pool = AtlasPool(heads.keypoint_roi_pool, layout)
+        self.head = heads.keypoint_head
+        self.predictor = heads.keypoint_predictor
+
+    def forward(self, atlas: Tensor, found: Found) -> Tensor:
+        """Return (B, D, K, m, m) logits."""
+        maps = self.predictor(self.head(self.pool(atlas, found.boxes)))
+        return maps.view(*found.labels.shape, *maps.shape[1:])
+
+
+def _apart(boxes: Tensor, valid: Tensor, labels: Tensor) -> Tensor:
+    """Move the boxes of each class where no box of another class is.
+
+    By torchvision's own offset, the largest coordinate plus one per label, so that IoUs round as its do.
+    """
+    furthest = (boxes * valid[..., None]).amax(dim=(1, 2))
+    return boxes + (labels.to(boxes.dtype) * (furthest[:, None] + 1))[..., None]

@@ -1,0 +1,138 @@
+"""The task of finding objects: COCO-format data in, average precision out, through the common loop."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from compressor.data import DataSplits, ImageSet
+from compressor.errors import UsageError
+from compressor.modes import evaluation
+from compressor.scores import AveragePrecision
+from compressor.training import distributed
+from compressor.training.task import Run
+from compressor.types import InputSpec, Recipe
+from detection.coco import CocoSet, DetectionBatch, Task, open_coco
+from detection.evaluation import EncodedDetections, encode_detections, kinds_of, score_detections
+from detection.learning import attention_maps, batch_loss
+from detection.predict import SessionDetector, detect
+
+REFERENCE_RECIPE: Final = Recipe(
+    epochs=26, batch_size=16, lr=0.02, schedule="step", milestones=(16, 22), warmup_epochs=0.14,
+    nesterov=False, weight_decay=1e-4,
+)  # fmt: skip
+"""Torchvision's reference schedule for detectors: 26 epochs, a thousand steps of warm-up on COCO."""
+
+
+class Detection:
+    """Torchvision's R-CNNs."""
+
+    batch_size = 4
+    recipe = REFERENCE_RECIPE
+
+    def properties(self, model: nn.Module) -> dict[str, str]:
+        """Return what the detector finds, and its number of classes."""
+        return {"finds": task_of(model), "classes": str(classes_of(model))}
+
+    def remote(
+        self, run: Run, names: Sequence[str], inputs: InputSpec, properties: Mapping[str, str]
+    ) -> nn.Module:
+        """Return a detector around a session of the static graph."""
+        _, height, width = inputs.image
+        finds, classes = properties["compress.finds"], int(properties["compress.classes"])
+        return SessionDetector(run, names, (height, width), finds=_TASKS[finds], classes=classes)
+
+    def open(self, spec: str, inputs: InputSpec, model: nn.Module) -> DataSplits:
+        """Open ``coco:DIR`` with the targets that the model's heads learn from."""
+        kind, _, argument = spec.partition(":")
+        if kind != "coco":
+            raise UsageError(f"a detector cannot use the data set {spec!r}", "give --data coco:DIR.")
+        splits = open_coco(argument, task_of(model), classes=classes_of(model))
+        return DataSplits(
+            name=splits.name,
+            spec=spec,
+            classes=splits.classes,
+            synthetic=splits.synthetic,
+            train=splits.train,
+            val=splits.val,
+            test=splits.test,
+            task="detection",
+            summary=splits.summary,
+        )
+
+    def check(self, model: nn.Module, data: DataSplits) -> None:
+        """Refuse a model with fewer classes than the data."""
+        if classes_of(model) < data.classes:
+            raise UsageError(
+                f"the model has {classes_of(model)} classes, but {data.name} has {data.classes}",
+                f"build it with --classes {data.classes}.",
+            )
+
+    def size(self, batch: DetectionBatch) -> int:
+        """Return the number of images."""
+        return len(batch)
+
+    def pieces(self, batch: DetectionBatch, parts: int) -> list[DetectionBatch]:
+        """Cut images and targets alike."""
+        return batch.split(parts)
+
+    def run(self, model: nn.Module, batch: DetectionBatch) -> object:
+        """Return what the model finds."""
+        return model(list(batch.images))
+
+    def teach(self, teacher: nn.Module, batch: DetectionBatch) -> list[Tensor]:
+        """Return the attention of the teacher's feature pyramid."""
+        return attention_maps(teacher, batch)
+
+    def loss(self, model: nn.Module, batch: DetectionBatch, recipe: Recipe, taught: object | None) -> Tensor:
+        """Return torchvision's losses, mixed with imitation where there is a teacher."""
+        return batch_loss(model, batch, recipe.distill, taught)
+
+    def score(
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        *,
+        batch_size: int | None = None,
+        device: torch.device | None = None,
+    ) -> AveragePrecision:
+        """Return COCO's average precision of everything that the data set has targets for."""
+        assert isinstance(images, CocoSet)
+        device = device or torch.device("cpu")
+        model.to(device)
+        kinds, size = kinds_of(images.task), min(batch_size or self.batch_size, self.batch_size)
+        shards = images.batches(size, device=device, rank=distributed.rank(), world=distributed.world())
+        with evaluation(model):
+            found = (
+                pair for batch in shards for pair in zip(batch.ids, detect(model, batch.images), strict=True)
+            )
+            mine = encode_detections(images.truth, found, kinds)
+        everyone = EncodedDetections.merged(distributed.gathered(mine))
+        return score_detections(images.truth, everyone, kinds)
+
+
+DETECTION: Final = Detection()
+
+_TASKS: Final[dict[str, Task]] = {"boxes": "boxes", "masks": "masks", "keypoints": "keypoints"}
+
+
+def task_of(model: nn.Module) -> Task:
+    """Return what a detector finds besides boxes."""
+    if isinstance(model, SessionDetector):
+        return model.finds
+    if isinstance(model, SessionDetector):
+        return model.finds
+    heads = model.get_submodule("roi_heads")
+    if heads.has_keypoint():  # type: ignore[operator]
+        return "keypoints"
+    return "masks" if heads.has_mask() else "boxes"  # type: ignore[operator]
+
+
+def classes_of(model: nn.Module) -> int:
+    """Return the number of classes, background included."""
+    if isinstance(model, SessionDetector):
+        return model.classes
+    outputs = model.get_submodule("roi_heads.box_predictor.cls_score").out_features
+    assert isinstance(outputs, int)
+    return outputs
