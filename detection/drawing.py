@@ -1,14 +1,16 @@
 """Detections as pictures: boxes with names and scores, masks, skeletons, captions, side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes, draw_keypoints, draw_segmentation_masks
 
+from detection.coco import Task
 from detection.types import Detections
 
 SKELETON: Final = (
@@ -22,28 +24,33 @@ _COLOURS: Final = (
     (230, 90, 170), (150, 160, 40),
 )  # fmt: skip
 _GAP_PX: Final = 4
+_SMALLEST_TEXT_PX: Final = 11
 
-Namer = Callable[[int], str]
 
+def usual_names(classes: int, finds: Task) -> tuple[str, ...]:
+    """Return the names of a published model's classes, and plain numbers for any other model.
 
-def coco_names(classes: int) -> tuple[str, ...]:
-    """Return the names of a published model's classes; numbers, where there are not as many as in COCO."""
+    Args:
+        classes: of the model, background included.
+        finds: what it finds besides boxes; one class with keypoints is a person.
+    """
     from torchvision.models import detection as tv
 
-    for weights in (tv.FasterRCNN_ResNet50_FPN_Weights, tv.KeypointRCNN_ResNet50_FPN_Weights):
-        categories = weights.DEFAULT.meta["categories"]
-        if classes == len(categories):
-            return (categories[0], "person") if classes == 2 else tuple(categories)
+    coco = tv.FasterRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"]
+    if classes == len(coco):
+        return tuple(coco)
+    if finds == "keypoints" and classes == 2:
+        return tuple(tv.KeypointRCNN_ResNet50_FPN_Weights.DEFAULT.meta["categories"])
     return tuple(str(number) for number in range(classes))
 
 
-def draw(image: Tensor, found: Detections, name: Namer, *, min_score: float = 0.5) -> Tensor:
+def draw(image: Tensor, found: Detections, names: Sequence[str], *, min_score: float = 0.5) -> Tensor:
     """Return a copy of an image with the detections on it.
 
     Args:
         image: uint8 of shape (3, height, width).
         found: in pixels of the image.
-        name: says what a label means.
+        names: what the labels mean.
         min_score: weaker detections are left out.
     """
     rows = np.flatnonzero(found.scores >= min_score)
@@ -51,34 +58,44 @@ def draw(image: Tensor, found: Detections, name: Namer, *, min_score: float = 0.
         return image.clone()
     colours = [_COLOURS[int(label) % len(_COLOURS)] for label in found.labels[rows]]
     if found.masks is not None:
-        image = draw_segmentation_masks(image, torch.from_numpy(found.masks[rows]), colors=colours, alpha=0.5)
-    texts = [f"{name(int(found.labels[i]))} {found.scores[i]:.2f}" for i in rows]
-    image = draw_bounding_boxes(
-        image, _drawable(found.boxes[rows], image), labels=texts, colors=colours, width=2
-    )
-    if found.keypoints is not None:
-        points = torch.from_numpy(found.keypoints[rows, :, :2])
-        joined = list(SKELETON) if points.shape[1] == 17 else None
-        image = draw_keypoints(image, points, connectivity=joined, colors="yellow", radius=2, width=2)
-    return image
+        image = draw_segmentation_masks(image, torch.from_numpy(found.masks[rows]), alpha=0.5, colors=colours)
+    texts = [f"{names[int(found.labels[row])]} {found.scores[row]:.2f}" for row in rows]
+    boxes = _drawable(found.boxes[rows], image)
+    image = draw_bounding_boxes(image, boxes, labels=texts, colors=colours, width=2)
+    return image if found.keypoints is None else _with_skeletons(image, found.keypoints[rows])
 
 
-def _drawable(boxes: np.ndarray, image: Tensor) -> Tensor:
-    """Return boxes of at least one pixel inside the image; the drawing function refuses others."""
+def _drawable(boxes: NDArray[np.float32], image: Tensor) -> Tensor:
+    """Return boxes inside the image, none inside out: the drawing function refuses others."""
     height, width = image.shape[-2:]
-    corners = torch.from_numpy(boxes).float()
-    left_top = torch.minimum(corners[:, :2], torch.tensor([width - 1.0, height - 1.0])).clamp(min=0)
-    right_bottom = torch.maximum(corners[:, 2:], left_top + 1)
-    return torch.cat([left_top, right_bottom], dim=1)
+    ends = torch.tensor([width - 1.0, height - 1.0] * 2)
+    corners = torch.minimum(torch.from_numpy(boxes).float().nan_to_num(), ends).clamp(min=0)
+    return torch.cat([corners[:, :2], torch.maximum(corners[:, :2], corners[:, 2:])], dim=1)
+
+
+def _with_skeletons(image: Tensor, keypoints: NDArray[np.float32]) -> Tensor:
+    points = torch.from_numpy(keypoints)
+    joined = list(SKELETON) if points.shape[1] == 17 else None
+    drawn: Tensor = draw_keypoints(
+        image,
+        points[..., :2],
+        connectivity=joined,
+        colors="yellow",
+        radius=2,
+        width=2,
+        visibility=points[..., 2] > 0,
+    )
+    return drawn
 
 
 def captioned(image: Tensor, text: str) -> Tensor:
-    """Return an image with a line of text on a dark bar at its top left."""
+    """Return an image with a line of text on a dark bar at its top left, larger on larger images."""
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     pen = ImageDraw.Draw(picture)
-    _, _, right, bottom = pen.textbbox((6, 4), text)
+    font = ImageFont.load_default(size=max(_SMALLEST_TEXT_PX, picture.height // 32))
+    _, _, right, bottom = pen.textbbox((6, 4), text, font=font)
     pen.rectangle((0, 0, right + 6, bottom + 4), fill=(0, 0, 0))
-    pen.text((6, 4), text, fill=(255, 255, 255))
+    pen.text((6, 4), text, fill=(255, 255, 255), font=font)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 

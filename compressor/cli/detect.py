@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from compressor.cli.options import DeviceOpt, InputOpt, JsonOpt, OutputOpt, ThreadsOpt
+from compressor.errors import UsageError
 
 
 def detect(
     model: Annotated[
-        str, typer.Argument(help="Detector: artifact folder or .onnx file.", show_default=False)
+        str, typer.Argument(help="Detector: artifact folder, .onnx file, or name.", show_default=False)
     ],
     source: Annotated[Path, typer.Argument(help="Image, folder of images, or video.", show_default=False)],
     output: OutputOpt = None,
@@ -18,7 +19,8 @@ def detect(
         str | None, typer.Option("--beside", help="A second detector, drawn on the right.")
     ] = None,
     min_score: Annotated[
-        float, typer.Option("--min-score", min=0, max=1, help="Weaker detections are not drawn.")
+        float,
+        typer.Option("--min-score", min=0, max=1, help="Weaker detections are left out."),
     ] = 0.5,
     names: Annotated[
         Path | None,
@@ -26,7 +28,9 @@ def detect(
             "--names", help="Text file, one class per line, the background first. COCO's without it."
         ),
     ] = None,
-    backend: Annotated[str | None, typer.Option("--backend", help="Runtime; by the file without it.")] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", help="Runtime of .onnx files; onnxruntime without it.")
+    ] = None,
     shape: InputOpt = None,
     device: DeviceOpt = "cpu",
     threads: ThreadsOpt = None,
@@ -34,9 +38,13 @@ def detect(
 ) -> None:
     """Draw what MODEL finds in SOURCE, with frames per second; two models side by side.
 
+    The result is of SOURCE's kind: an image, a folder of images under the same names, or a video.
+
     Examples: compress detect half.onnx street.jpg -o found.png;
     compress detect dense.onnx street.mp4 --beside half.onnx -o both.mp4
     """
+    if output is None:
+        raise UsageError("nowhere to write", "give -o: found.png, a folder, or found.mp4.")
     from compressor.cli.detect_run import Request, run
     from compressor.cli.sources import output_path
 

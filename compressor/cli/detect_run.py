@@ -1,11 +1,11 @@
 """What ``compress detect`` does: open the detectors, run every picture through each, draw, write, report."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from rich.console import Console
@@ -14,17 +14,20 @@ from torch import Tensor, nn
 
 from compressor.cli import output
 from compressor.cli.sources import open_device, open_model
-from compressor.errors import CompressError, UsageError
+from compressor.codec import Json
+from compressor.errors import UsageError
 from compressor.training import TASKS
-from detection.drawing import Namer, beside, captioned, coco_names, draw
-from detection.media import VIDEO_SUFFIXES, Picture, VideoWriter, frame_rate, pictures, save_picture
+from detection.drawing import beside, captioned, draw, usual_names
+from detection.media import Picture, Reel, opened
 from detection.predict import detect
-from detection.task import classes_of
+from detection.task import classes_of, task_of
 from detection.types import Detections
+from detection.writing import check_output, written
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.metadata import TASK, read_input, read_metadata
 
-_AVERAGED = 20  # frames over which the overlaid rate is averaged
+_AVERAGED: Final = 20  # pictures over which the overlaid rate is averaged
+_LISTED: Final = 10  # problems that are told to people; --json has all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,150 +46,169 @@ class Request:
     json: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Runner:
     """A detector with what it did so far."""
 
     label: str
     model: nn.Module
-    name: Namer
+    device: torch.device
+    names: Sequence[str]
+    min_score: float
     seconds: list[float] = field(default_factory=list)
     detections: int = 0
 
-    def __call__(self, pixels: Tensor) -> Detections:
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Return a picture of what is found in uint8 (3, height, width), with the rate."""
+        if not self.seconds:
+            self._find(pixels)  # the first run sets up memory and kernels
         start = time.perf_counter()
-        (found,) = detect(self.model, [pixels.to(_device_of(self.model)).float() / 255])
+        found = self._find(pixels)
         self.seconds.append(time.perf_counter() - start)
-        self.detections += len(found)
-        return found
-
-    def caption(self) -> str:
+        self.detections += int((found.scores >= self.min_score).sum())
         recent = self.seconds[-_AVERAGED:]
-        return f"{self.label}  {len(recent) / sum(recent):.1f} FPS"
+        drawn = draw(pixels, found, self.names, min_score=self.min_score)
+        return captioned(drawn, f"{len(recent) / sum(recent):.1f} FPS  {self.label}")
 
-    def summary(self) -> dict[str, Any]:
-        frames = len(self.seconds)
-        rate = frames / sum(self.seconds) if frames else 0.0
-        return {"model": self.label, "pictures": frames, "detections": self.detections, "fps": rate}
+    def _find(self, pixels: Tensor) -> Detections:
+        return detect(self.model, [pixels.to(self.device).float() / 255])[0]
+
+    def summary(self) -> Json:
+        rate = len(self.seconds) / sum(self.seconds)
+        return {"model": self.label, "detections": self.detections, "fps": rate}
 
 
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
-    _check_output(request)
     with ExitStack() as stack:
-        runners = [stack.enter_context(_opened(request, name)) for name in request.models]
-        skipped = list(_written(request, runners))
+        reel = stack.enter_context(opened(request.source))
+        check_output(request.output, reel.kind)
+        runners = [stack.enter_context(_runner(request, name)) for name in request.models]
+        skipped = _drawn(request, reel, runners)
+    for runner in runners:
+        if not getattr(runner.model, "converged", True):
+            output.say(
+                f"{runner.label}: suppression of overlapping boxes did not finish on some pictures; "
+                "boxes may differ from PyTorch's"
+            )
     document = {
         "output": str(request.output),
+        "pictures": len(runners[0].seconds),
         "models": [runner.summary() for runner in runners],
-        "skipped": [{"picture": one.name, "problem": one.problem} for one in skipped],
+        "skipped": [{"picture": picture.name, "problem": picture.problem} for picture in skipped],
     }
     if request.json:
         output.print_json(document)
-        return
-    for runner in runners:
-        found = runner.summary()
+    else:
+        _show(document)
+
+
+def _show(document: Json) -> None:
+    for found in document["models"]:
         output.show(
-            f"{found['model']}: {found['detections']} detections in {found['pictures']} pictures, "
-            f"{found['fps']:.2f} pictures per second, resizing included"
+            f"{found['model']}: {found['detections']} detections in {document['pictures']} pictures, "
+            f"{found['fps']:.2f} pictures per second with resizing, without reading and drawing"
         )
-    for one in skipped:
-        output.show(f"skipped {one.name}: {one.problem}")
-    output.show(f"written: {request.output}")
-
-
-def _check_output(request: Request) -> None:
-    """Refuse a kind of output that does not fit the kind of source."""
-    many = request.source.is_dir()
-    video = request.source.suffix.lower() in VIDEO_SUFFIXES and not many
-    if video != (request.output.suffix.lower() in VIDEO_SUFFIXES) or (many and request.output.suffix):
-        wanted = "a folder" if many else "a video, for instance found.mp4" if video else "an image"
-        raise UsageError(
-            f"{request.output} does not fit {request.source}",
-            f"give -o {wanted}: as many pictures as there are.",
-        )
+    skipped = document["skipped"]
+    if skipped:
+        output.show(f"{len(skipped)} pictures could not be read:")
+    for one in skipped[:_LISTED]:
+        output.show(f"  {one['picture']}: {one['problem']}")
+    if len(skipped) > _LISTED:
+        output.show("  ... (--json lists all)")
+    output.show(f"written: {document['output']}")
 
 
 @contextmanager
-def _opened(request: Request, name: str) -> Iterator[_Runner]:
-    path = Path(name)
-    if path.suffix != ".onnx":
-        source = open_model(name, None, None, request.shape)
-        if source.arch.task != "detection":
-            raise UsageError(f"{name} is no detector", "compress eval scores classifiers.")
-        model = source.model.to(open_device(request.device))
-        yield _Runner(label=name, model=model, name=_namer(request, model))
+def _runner(request: Request, name: str) -> Iterator[_Runner]:
+    with _opened(request, name) as (model, device):
+        names = _names(request.names, model)
+        yield _Runner(label=name, model=model, device=device, names=names, min_score=request.min_score)
+
+
+@contextmanager
+def _opened(request: Request, name: str) -> Iterator[tuple[nn.Module, torch.device]]:
+    """Yield a detector in evaluation mode, and where its images must lie."""
+    options = SessionOptions(device=request.device, threads=request.threads)
+    if Path(name).suffix == ".onnx":
+        with _session(Path(name), request, options) as model:
+            yield model, torch.device("cpu")
         return
+    if request.backend not in (None, "torch"):
+        raise UsageError(
+            f"backend {request.backend} does not run {name}", "export it first: compress export."
+        )
+    device = open_device(request.device)
+    source = open_model(name, None, None, request.shape)
+    if source.arch.task != "detection":
+        raise UsageError(f"{name} is no detector", "give a detector; compress eval scores classifiers.")
+    if source.manifest is None:
+        output.say(f"{name}: {source.weights}")
+    with _torch_threads(options.threads):
+        yield source.model.to(device), device
+
+
+@contextmanager
+def _session(path: Path, request: Request, options: SessionOptions) -> Iterator[nn.Module]:
+    if request.shape:
+        raise UsageError(f"{path} has its own input size", "leave out --input, or export it anew.")
     properties = read_metadata(path)
     if properties.get(TASK) != "detection":
-        raise UsageError(f"{name} is no detector of ours", "export one with compress export.")
+        raise UsageError(f"{path} is no detector of ours", "export a detector with compress export.")
     backend = BACKENDS.get(request.backend or "onnxruntime")
-    require_device(backend, request.device)
-    options = SessionOptions(device=request.device, threads=request.threads)
+    if backend.suffix != ".onnx":
+        raise UsageError(f"backend {backend.name} does not run {path}", "leave out --backend.")
+    require_device(backend, options.device)
     with backend.open(path, options) as session:
         inputs = read_input(path)
-        model = TASKS.get("detection").remote(session.run, session.input_names, inputs, properties)
-        yield _Runner(label=name, model=model, name=_namer(request, model))
-
-
-def _namer(request: Request, model: nn.Module) -> Namer:
-    names: Sequence[str] = coco_names(classes_of(model))
-    if request.names:
-        try:
-            names = request.names.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read {request.names}: {error}", "give a text file of names.") from error
-    return lambda label: names[label] if label < len(names) else str(label)
-
-
-def _device_of(model: nn.Module) -> torch.device:
-    return next((p.device for p in model.parameters()), torch.device("cpu"))
-
-
-def _written(request: Request, runners: Sequence[_Runner]) -> Iterator[Picture]:
-    """Draw and write everything; yield what was skipped."""
-    done = 0
-    with _sink(request) as write, _progress() as advance:
-        for picture in pictures(request.source):
-            advance()
-            if picture.pixels is None:
-                yield picture
-                continue
-            write(picture.name, _drawn(picture.pixels, runners, request.min_score))
-            done += 1
-    if not done:
-        raise UsageError(f"nothing in {request.source} could be read", "check the files.")
-
-
-def _drawn(pixels: Tensor, runners: Sequence[_Runner], min_score: float) -> Tensor:
-    results = [draw(pixels, runner(pixels), runner.name, min_score=min_score) for runner in runners]
-    return beside(
-        [captioned(image, runner.caption()) for image, runner in zip(results, runners, strict=True)]
-    )
+        yield TASKS.get("detection").remote(session.run, session.input_names, inputs, properties)
 
 
 @contextmanager
-def _sink(request: Request) -> Iterator[Any]:
-    """Yield a function of (name, picture) that writes to the image, the folder or the video asked for."""
-    if request.output.suffix.lower() in VIDEO_SUFFIXES:
-        with VideoWriter(request.output, frame_rate(request.source)) as video:
-            yield lambda name, picture: video.write(picture)
-        return
-    if not request.source.is_dir():
-        yield lambda name, picture: save_picture(picture, request.output)
-        return
+def _torch_threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
     try:
-        request.output.mkdir(parents=True)
-    except OSError as error:
-        raise CompressError(
-            f"cannot make {request.output}: {error.strerror}", "choose another -o."
-        ) from error
-    yield lambda name, picture: save_picture(picture, request.output / Path(name).with_suffix(".png"))
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _names(path: Path | None, model: nn.Module) -> Sequence[str]:
+    classes = classes_of(model)
+    if path is None:
+        return usual_names(classes, task_of(model))
+    try:
+        names = path.read_text(encoding="utf-8").rstrip("\n").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}", "give a text file of names.") from error
+    if len(names) != classes:
+        raise UsageError(
+            f"{path} has {len(names)} lines, the model has {classes} classes",
+            "give one line per class; the first is the background.",
+        )
+    return names
+
+
+def _drawn(request: Request, reel: Reel, runners: Sequence[_Runner]) -> list[Picture]:
+    """Draw and write everything; return what was skipped."""
+    skipped = []
+    with written(request.output, reel) as write, _progress(reel.count) as advance:
+        for picture in reel.pictures:
+            if picture.pixels is None:
+                skipped.append(picture)
+            else:
+                write(picture.name, beside([runner(picture.pixels) for runner in runners]))
+            advance()
+        if not runners[0].seconds:
+            problem = skipped[0].problem if skipped else "it is empty"
+            raise UsageError(f"nothing in {request.source} can be read: {problem}", "check the files.")
+    return skipped
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def _progress(total: int | None) -> Iterator[Callable[[], Any]]:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("pictures", total=None)
+        task = bar.add_task("pictures", total=total)
         yield lambda: bar.advance(task)
