@@ -21,6 +21,8 @@ _DISTRIBUTIONS: Final = (
     "onnx",
     "numpy",
     "tensorrt",
+    "openvino",
+    "triton",
 )
 _INSTRUCTION_SETS: Final = (
     "avx2",
