@@ -7,8 +7,9 @@ went. The last two filters always tie.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from math import frexp
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -20,59 +21,103 @@ from compressor.similarity.lookup import known
 from compressor.similarity.metrics import METRICS
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Summary = Callable[[Floats], float]
-"""Distances of one filter to the remaining ones -> how far it is from them; may be given none."""
+Integers = NDArray[np.int64]
 
 _SHARE_OF_PAIRS: Final = 32
 """One in so many is sorted per round: more sort pairs that never come up, fewer need more rounds."""
 
+_LARGEST_EXPONENT: Final = 1023
+"""Of a float64."""
 
-def _eliminated(distances: Floats, summary: Summary) -> Floats:
+
+class _Rest(Protocol):
+    """The units that are left, as seen from two of them."""
+
+    def is_further(self, i: int, j: int) -> bool:
+        """Return whether the others are further from i than j is from them."""
+
+    def remove(self, unit: int) -> None:
+        """Take a unit out."""
+
+
+class _Sums:
+    """Far is what has the larger sum of distances.
+
+    The sums are kept, not made again: a step costs two vector operations. They are integers, in units small
+    enough for every matrix of :func:`compressor.similarity.pairwise`, so that subtracting loses nothing.
+    """
+
+    def __init__(self, distances: Floats) -> None:
+        self._distances = _fixed_point(distances)
+        np.fill_diagonal(self._distances, 0)
+        self._from, self._to = self._distances.sum(axis=1), self._distances.sum(axis=0)
+
+    def is_further(self, i: int, j: int) -> bool:
+        """Compare the sums; the distance from i to j is in both."""
+        return bool(self._from[i] > self._to[j])
+
+    def remove(self, unit: int) -> None:
+        """Take a unit's distances out of the sums."""
+        self._from -= self._distances[:, unit]
+        self._to -= self._distances[unit]
+
+
+class _Minima:
+    """Far is what has the larger distance to its nearest other unit."""
+
+    def __init__(self, distances: Floats) -> None:
+        self._distances = distances
+        self._alive = np.ones(len(distances), dtype=bool)
+
+    def is_further(self, i: int, j: int) -> bool:
+        """Compare the minima over what is left besides i and j; nothing is infinitely far."""
+        self._alive[i] = self._alive[j] = False
+        from_i, to_j = self._distances[i][self._alive], self._distances[:, j][self._alive]
+        self._alive[i] = self._alive[j] = True
+        return bool(from_i.min(initial=np.inf) > to_j.min(initial=np.inf))
+
+    def remove(self, unit: int) -> None:
+        """Leave a unit out from now on."""
+        self._alive[unit] = False
+
+
+def _fixed_point(values: Floats) -> Integers:
+    """Return a square matrix in multiples of a power of two: the smallest for which no row sum overflows."""
+    _, exponent = frexp(len(values) * max(values.max(), -values.min()))
+    scaled: Integers = (values * 2.0 ** min(62 - exponent, _LARGEST_EXPONENT)).astype(np.int64)
+    return scaled
+
+
+def _eliminated(distances: Floats, rest: _Rest) -> Floats:
     """Return the step at which each unit is removed; size - 1 for the survivor.
 
     Runs in rounds, each over the units that the one before left. A round meets at least the closest 1/32 of
     all pairs, so that it removes at least one unit in 65 whatever the matrix: O(size^2 log size) in all.
     """
-    apart = distances.copy()
-    np.fill_diagonal(apart, np.inf)
-    left = np.arange(len(apart))
-    order: list[Indices] = []
-    while len(left) > 1:
-        gone = _round(apart, summary)
-        order.append(left[gone])
-        stays = np.ones(len(left), dtype=bool)
-        stays[gone] = False
-        left, apart = left[stays], apart[stays][:, stays]
-    steps = np.empty(len(distances))
-    steps[np.concatenate([*order, left])] = np.arange(len(distances))
+    steps = np.full(len(distances), len(distances) - 1.0)
+    is_left = np.ones(len(distances), dtype=bool)
+    gone = bytearray(len(distances))  # the same as is_left, for single lookups, where it is faster
+    step = 0
+    while step < len(distances) - 1:
+        for i, j in _closest(distances, is_left.nonzero()[0]):
+            if gone[i] or gone[j]:
+                continue
+            loser = j if rest.is_further(i, j) else i
+            rest.remove(loser)
+            steps[loser], is_left[loser], gone[loser] = step, False, True
+            step += 1
     return steps
 
 
-def _round(apart: Floats, summary: Summary) -> list[int]:
-    """Return the units to remove, in order, until none of the closest pairs has both of its units left."""
-    others = np.ones(len(apart), dtype=bool)
-    gone, is_gone = [], bytearray(len(apart))
-    for i, j in _closest(apart):
-        if is_gone[i] or is_gone[j]:
-            continue
-        others[i] = others[j] = False
-        rest = others.nonzero()[0]
-        further = summary(apart[i].take(rest)) > summary(apart[:, j].take(rest))
-        loser, winner = (j, i) if further else (i, j)
-        others[winner] = True
-        is_gone[loser] = True
-        gone.append(loser)
-    return gone
-
-
-def _closest(apart: Floats) -> Iterator[tuple[int, int]]:
-    """Return the closest share of all pairs and what ties with it, closest first, ties in row-major order."""
-    size, flat = len(apart), apart.ravel()
+def _closest(distances: Floats, units: Integers) -> Iterator[tuple[int, int]]:
+    """Return the closest pairs of some units, and what ties with them; ties in row-major order."""
+    apart = distances.take(units, axis=0).take(units, axis=1)
+    np.fill_diagonal(apart, np.inf)
+    size, flat = len(units), apart.ravel()
     count = size * (size - 1) // _SHARE_OF_PAIRS
-    within = np.flatnonzero(flat <= np.partition(flat, count)[count])
+    within = (flat <= np.partition(flat, count)[count]).nonzero()[0]
     rows, columns = np.divmod(within[np.argsort(flat[within], kind="stable")], size)
-    return zip(rows.tolist(), columns.tolist(), strict=True)
+    return zip(units[rows].tolist(), units[columns].tolist(), strict=True)
 
 
 def _sum(distances: Floats) -> Floats:
@@ -81,11 +126,11 @@ def _sum(distances: Floats) -> Floats:
 
 
 def _min_sum(distances: Floats) -> Floats:
-    return _eliminated(distances, np.add.reduce)
+    return _eliminated(distances, _Sums(distances))
 
 
 def _min_min(distances: Floats) -> Floats:
-    return _eliminated(distances, lambda row: np.minimum.reduce(row, initial=np.inf))
+    return _eliminated(distances, _Minima(distances))
 
 
 STRATEGIES: Final[Mapping[str, Callable[[Floats], Floats]]] = MappingProxyType(

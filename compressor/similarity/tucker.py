@@ -51,7 +51,7 @@ def left_singular(matrices: Tensor, rank: int, gram: Tensor | None = None) -> Te
 def leading(gram: Tensor, rank: int) -> Tensor:
     """Return the eigenvectors of the largest eigenvalues, (batch, size, at most ``rank``), largest first."""
     vectors: Tensor = torch.linalg.eigh(gram)[1]
-    return vectors.flip(2)[:, :, :rank]
+    return vectors[:, :, -rank:].flip(2)
 
 
 def _from_columns(matrices: Tensor, gram: Tensor, rank: int) -> Tensor | None:
@@ -60,7 +60,7 @@ def _from_columns(matrices: Tensor, gram: Tensor, rank: int) -> Tensor | None:
     largest, smallest = values[:, -1], values[:, -rank:].amin(dim=1)
     if not bool((smallest > largest * _LEAST_SHARE).all()):
         return None
-    left = matrices @ vectors.flip(2)[:, :, :rank]
+    left = matrices @ vectors[:, :, -rank:].flip(2)
     unit: Tensor = left / left.norm(dim=1, keepdim=True)
     return unit
 
