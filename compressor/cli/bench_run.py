@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from bench.comparison import BenchReport
 from bench.document import report_to_json
+from bench.measure import MeasureSettings
 from bench.run import Candidate
 from bench.run import bench as measure_models
 from bench.table import render
@@ -22,7 +23,7 @@ from compressor.errors import CompressError, UsageError
 from compressor.plan import PrunePlan
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions, require_device
-from export.deploy import deploy
+from export.deploy import DeploySettings, deploy
 from export.metadata import read_input
 from export.to_onnx import file_digest
 
@@ -88,7 +89,7 @@ def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
         task = bar.add_task(backend)
         return measure_models(
             candidates, backend=backend, options=options, batches=request.batches,
-            budget_s=request.budget_s, seed=request.seed,
+            settings=MeasureSettings(budget_s=request.budget_s), seed=request.seed,
             progress=lambda what, done, total: bar.update(
                 task, description=what, completed=done, total=total
             ),
@@ -98,7 +99,7 @@ def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
 def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candidate:
     """Return a model in the form that files of ``suffix`` have, made on the way where it has another."""
     path = Path(name)
-    if path.suffix == ".onnx":
+    if path.suffix in (".onnx", ".engine"):
         return _file(path, suffix, request.shape)
     folder = path if is_artifact(path) else _dense(name, request, scratch)
     # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
@@ -109,7 +110,7 @@ def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candi
         file = scratch / f"{manifest.digest()[:16]}.onnx"
         if not file.exists():
             output.say(f"exporting {name}")
-            deploy(model, manifest, file, threads=request.threads)
+            deploy(model, manifest, file, DeploySettings(threads=request.threads))
         return Candidate(name=name, path=file, inputs=read_input(file), digest=file_digest(file))
     _, inputs = architecture_of(manifest).deployed(model, manifest.input)
     return Candidate(name=name, path=folder, inputs=inputs, digest=manifest.digest())
@@ -118,10 +119,9 @@ def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candi
 def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "check the path, or export it: compress export.")
-    if suffix != ".onnx":
-        raise UsageError(
-            f"{path} is an ONNX file, which this backend does not open", "give the artifact folder."
-        )
+    if suffix != path.suffix:
+        wanted = f"a {suffix} file" if suffix else "the artifact folder"
+        raise UsageError(f"{path} is nothing that this backend opens", f"give {wanted}.")
     inputs = InputSpec(shapes=parse_shapes(shape)) if shape else read_input(path)
     return Candidate(name=str(path), path=path, inputs=inputs, digest=file_digest(path))
 

@@ -1,16 +1,20 @@
 """Scoring, on PyTorch or through any backend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import nn
 
 from compressor.cli.sources import open_device, open_model, parse_shapes
 from compressor.data import DataSplits
 from compressor.errors import UsageError
 from compressor.scores import Score
-from compressor.training import TASKS
+from compressor.training import TASKS, Task
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions, require_device
-from export.metadata import TASK, read_input, read_metadata
+from export.metadata import TASK, read_input, read_properties
 
 _RUNTIMES = {".onnx": "onnxruntime", ".engine": "tensorrt"}
 """Which backend opens a file, where none is asked for."""
@@ -54,16 +58,29 @@ def accuracy(request: Request) -> tuple[Score, DataSplits]:
 
 def _through_session(request: Request, name: str) -> tuple[Score, DataSplits]:
     path = Path(request.model)
-    backend = BACKENDS.get(name)
-    require_device(backend, request.device)
-    properties = read_metadata(path) if path.suffix == ".onnx" else {}
-    task = TASKS.get(properties.get(TASK, "classification"))
-    with backend.open(path, SessionOptions(device=request.device, threads=request.threads)) as session:
-        inputs = _input(path, request.shape)
-        model = task.remote(session.run, session.input_names, inputs, properties)
+    options = SessionOptions(device=request.device, threads=request.threads)
+    with _opened(path, name, options, request.shape) as (task, model, inputs):
         splits = task.open(request.data, inputs, model)
         return task.score(model, getattr(splits, request.split), batch_size=request.batch), splits
 
 
-def _input(path: Path, shape: str | None) -> InputSpec:
-    return InputSpec(shapes=parse_shapes(shape)) if shape else read_input(path)
+def accuracy_of_file(
+    path: Path, data: DataSplits, split: str, backend: str, options: SessionOptions
+) -> Score:
+    """Return the score of an exported file on a split of data that is open already."""
+    with _opened(path, backend, options, None) as (task, model, _):
+        return task.score(model, getattr(data, split))
+
+
+@contextmanager
+def _opened(
+    path: Path, name: str, options: SessionOptions, shape: str | None
+) -> Iterator[tuple[Task, nn.Module, InputSpec]]:
+    """Yield the task of an exported file, the file behind the face of a module, and what it takes."""
+    backend = BACKENDS.get(name)
+    require_device(backend, options.device)
+    properties = read_properties(path)
+    task = TASKS.get(properties.get(TASK, "classification"))
+    inputs = InputSpec(shapes=parse_shapes(shape)) if shape else read_input(path)
+    with backend.open(path, options) as session:
+        yield task, task.remote(session.run, session.input_names, inputs, properties), inputs

@@ -1,5 +1,6 @@
 """``compress export``: an artifact as a file that servers run, compared with PyTorch."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -13,13 +14,48 @@ from compressor.cli.options import (
     ProposalsOpt,
     ThreadsOpt,
 )
+from compressor.errors import UsageError
 
 
 def export(
     artifact: ArtifactArg,
     output: OutputOpt = None,
-    format: Annotated[Literal["onnx"], typer.Option("--format", help="Kind of file.")] = "onnx",  # noqa: A002
-    precision: Annotated[Literal["fp32"], typer.Option("--precision", help="Number format.")] = "fp32",
+    format: Annotated[  # noqa: A002
+        Literal["onnx", "tensorrt", "triton"],
+        typer.Option("--format", help="An ONNX file, an engine for this GPU, or a model repository."),
+    ] = "onnx",
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"], typer.Option("--precision", help="Of the layers; in the graph.")
+    ] = "fp32",
+    target: Annotated[
+        Literal["cpu", "tensorrt"] | None,
+        typer.Option("--target", help="Where it will run; decides int8's scheme and --align. By the format."),
+    ] = None,
+    align: Annotated[
+        str,
+        typer.Option("--align", help="Pad widths to multiples of N, off, or auto: what the target likes."),
+    ] = "off",
+    calib: Annotated[
+        str | None, typer.Option("--calib", help="Data set for int8: its train split sets ranges.")
+    ] = None,
+    calib_images: Annotated[int, typer.Option("--calib-images", min=1, help="How many images.")] = 256,
+    calib_method: Annotated[
+        Literal["minmax", "entropy", "percentile"],
+        typer.Option("--calib-method", help="How a range follows from the values seen."),
+    ] = "minmax",
+    auto: Annotated[
+        float | None,
+        typer.Option(
+            "--int8-auto", min=0, help="Keep the fewest layers float so that accuracy falls by at most this."
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep-float", help="Modules that stay fp32, a glob; repeatable."),
+    ] = None,
+    batch: Annotated[
+        str, typer.Option("--batch", help="Smallest, tuned and largest batch of an engine.")
+    ] = "1,8,32",
     shape: InputOpt = None,
     proposals: ProposalsOpt = None,
     detections: DetectionsOpt = None,
@@ -28,28 +64,46 @@ def export(
 ) -> None:
     """Export ARTIFACT with a dynamic batch axis and compare the file with PyTorch; exit 4 if they differ.
 
-    Examples: compress export half -o half.onnx; compress export half -o half.onnx --json
+    Examples: compress export half -o half.onnx; compress export half -o half16.onnx --precision fp16;
+    compress export half -o half8.onnx --precision int8 --calib imagefolder:imagenet --int8-auto 0.5;
+    compress export half -o repository --format triton
     """
-    from compressor.cli import output as out
-    from compressor.cli.sources import open_artifact, output_path
-    from export.deploy import deploy
+    if precision == "int8" and calib is None:
+        raise UsageError("int8 needs images to measure ranges on", "give --calib DATASET.")
+    from compressor.cli.export_run import Request, run
+    from compressor.cli.sources import output_path
 
-    target = output_path(output)
-    levers = {"proposals": proposals, "detections": detections}
-    model, manifest = open_artifact(artifact, shape, levers)
-    file, parity = deploy(model, manifest, target, threads=threads)
-    if json:
-        out.print_json(
-            {
-                "file": str(target), "format": format, "precision": precision, "opset": file.opset,
-                "nodes": file.nodes, "bytes": file.bytes, "sha256": file.sha256,
-                "artifact": manifest.digest(),
-                "parity": {"max_relative_difference": parity.max_relative_difference, "limit": parity.limit,
-                           "cases": len(parity.cases), "detections": parity.detections},
-            }
-        )  # fmt: skip
-        return
-    out.show(
-        f"{target}: opset {file.opset}, {file.nodes} nodes, {file.bytes / 1e6:.2f} MB, batch dynamic",
-        parity.describe(),
-    )
+    path = _repository(output) if format == "triton" else output_path(output)
+    runtime = target or ("tensorrt" if format == "tensorrt" else "cpu")
+    run(
+        Request(
+            artifact=Path(artifact), output=path, format=format, precision=precision, target=runtime,
+            align=_multiple(align), calib=calib, calib_images=calib_images, calib_method=calib_method,
+            auto=auto, keep=tuple(keep or ()), batches=_batches(batch), shape=shape,
+            levers={"proposals": proposals, "detections": detections}, threads=threads, json=json,
+        )
+    )  # fmt: skip
+
+
+def _repository(path: Path | None) -> Path:
+    """Return the folder of a repository, which may hold other models."""
+    if path is None:
+        raise UsageError("nowhere to write the repository", "give -o FOLDER.")
+    return path
+
+
+def _multiple(text: str) -> int | None:
+    words = {"off": 1, "auto": None}
+    if text in words:
+        return words[text]
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"--align {text}", "give a number of channels, auto or off.")
+    return int(text)
+
+
+def _batches(text: str) -> tuple[int, int, int]:
+    numbers = text.split(",")
+    if not all(number.isdigit() for number in numbers) or len(numbers) not in (1, 3):
+        raise UsageError(f"--batch {text}", "give one number, or smallest, tuned and largest: 1,8,32.")
+    smallest, tuned, largest = (int(n) for n in (numbers * 3)[:3])
+    return smallest, tuned, largest

@@ -1,10 +1,11 @@
 """The task of naming the class of an image."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from compressor.data import Batch, DataSplits, ImageSet, open_data
@@ -32,6 +33,10 @@ class Classification:
     ) -> nn.Module:
         """Return a module whose logits are the session's first output."""
         return _Remote(run, names[0])
+
+    def feeds(self, batch: Batch, inputs: InputSpec) -> tuple[NDArray[Any], ...]:
+        """Return the images, which are normalised already."""
+        return (batch[0].cpu().numpy(),)
 
     def open(self, spec: str, inputs: InputSpec, model: nn.Module) -> DataSplits:
         """Open a data set whose labels fit the model's outputs."""

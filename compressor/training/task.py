@@ -46,6 +46,9 @@ class Task(Protocol):
             properties: what it says.
         """
 
+    def feeds(self, batch: Batch, inputs: InputSpec) -> tuple[NDArray[Any], ...]:
+        """Return what an exported file is fed for these images, one array per input of ``inputs``."""
+
     def open(self, spec: str, inputs: InputSpec, model: nn.Module) -> DataSplits:
         """Open the data set ``spec`` for ``model``.
 

@@ -1,0 +1,181 @@
+"""What ``compress export`` does: open, deploy, and build what was asked for from the ONNX file."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import torch
+from torch import nn
+
+from compressor.artifact import Manifest, architecture_of
+from compressor.cli import output
+from compressor.cli.evaluate_run import accuracy_of_file
+from compressor.cli.sources import Levers, open_artifact
+from compressor.codec import encode
+from compressor.data import DataSplits
+from compressor.training import TASKS
+from compressor.types import InputSpec
+from export.backends import SessionOptions
+from export.deploy import Calibration, Deployed, DeploySettings, Precision, deploy
+from export.precision import Int8Settings
+from export.precision.calibration import Feeds
+
+_CALIBRATION_BATCH: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One ``compress export``, as typed."""
+
+    artifact: Path
+    output: Path
+    format: Literal["onnx", "tensorrt", "triton"]
+    precision: Precision
+    target: Literal["cpu", "tensorrt"]
+    align: int | None
+    calib: str | None
+    calib_images: int
+    calib_method: Literal["minmax", "entropy", "percentile"]
+    auto: float | None
+    keep: tuple[str, ...]
+    batches: tuple[int, int, int]
+    shape: str | None
+    levers: Levers
+    threads: int | None
+    json: bool
+
+
+def run(request: Request) -> None:
+    """Carry out a request and print its result."""
+    model, manifest = open_artifact(request.artifact, request.shape, request.levers)
+    deployed, more = _FORMATS[request.format](request, model, manifest)
+    document = _document(request, manifest, deployed) | more
+    if request.json:
+        output.print_json(document)
+        return
+    output.show(*_sentences(request, deployed))
+    for name, value in more.items():
+        output.show(f"{name.replace('_', ' ')}: {value}")
+
+
+def _onnx(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
+    return deploy(model, manifest, request.output, _settings(request, model, manifest)), {}
+
+
+def _engine(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
+    from export.tensorrt.build import build_engine
+    from export.tensorrt.settings import EngineSettings
+
+    settings = EngineSettings(precision=request.precision, batches=request.batches)
+    with tempfile.TemporaryDirectory(prefix="compress-export-") as folder:
+        source = Path(folder) / request.output.with_suffix(".onnx").name
+        deployed = deploy(model, manifest, source, _settings(request, model, manifest))
+        engine = build_engine(source, request.output, settings)
+    return deployed, {"engine": encode(engine.record)}
+
+
+def _repository(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
+    from export.triton import TritonSettings, write_repository
+
+    name = request.artifact.resolve().name
+    settings = TritonSettings(name=name, max_batch=request.batches[2])
+    with tempfile.TemporaryDirectory(prefix="compress-export-") as folder:
+        source = Path(folder) / f"{name}.onnx"
+        deployed = deploy(model, manifest, source, _settings(request, model, manifest))
+        written = write_repository(source, request.output, settings)
+    return deployed, {"repository": str(written)}
+
+
+_FORMATS: Final[dict[str, Callable[[Request, nn.Module, Manifest], tuple[Deployed, dict[str, Any]]]]] = {
+    "onnx": _onnx,
+    "tensorrt": _engine,
+    "triton": _repository,
+}
+
+
+def _settings(request: Request, model: nn.Module, manifest: Manifest) -> DeploySettings:
+    return DeploySettings(
+        precision=request.precision,
+        align=request.align,
+        device="cpu" if request.target == "cpu" else "cuda",
+        threads=request.threads,
+        int8=Int8Settings(runtime=request.target, method=request.calib_method, keep=request.keep),
+        calibration=_calibration(request, model, manifest) if request.precision == "int8" else None,
+        keep=request.keep,
+    )
+
+
+def _calibration(request: Request, model: nn.Module, manifest: Manifest) -> Calibration:
+    assert request.calib is not None
+    arch = architecture_of(manifest)
+    data = TASKS.get(arch.task).open(request.calib, manifest.input, model)
+    if data.synthetic:
+        output.say("ranges come from synthetic images: accuracy will mean nothing")
+
+    def score(file: Path) -> float:
+        options = SessionOptions(threads=request.threads)
+        return accuracy_of_file(file, data, "val", "onnxruntime", options).quality
+
+    batches = _Feeds(data, manifest.input, request.calib_images)
+    return Calibration(batches=batches, score=score, limit=request.auto)
+
+
+@dataclass(frozen=True, slots=True)
+class _Feeds:
+    """The first images of the train split as a file's inputs; can be read again and again."""
+
+    data: DataSplits
+    inputs: InputSpec
+    images: int
+
+    def __iter__(self) -> Iterator[Feeds]:
+        task = TASKS.get(self.data.task)
+        size = min(_CALIBRATION_BATCH, self.images)
+        batches = self.data.train.batches(size, device=torch.device("cpu"))
+        for batch in islice(batches, -(-self.images // size)):
+            yield task.feeds(batch, self.inputs)
+
+
+def _document(request: Request, manifest: Manifest, deployed: Deployed) -> dict[str, Any]:
+    file, parity = deployed.file, deployed.parity
+    return {
+        "file": str(request.output), "format": request.format, "precision": request.precision,
+        "opset": file.opset, "nodes": file.nodes, "bytes": file.bytes, "sha256": file.sha256,
+        "artifact": manifest.digest(),
+        "parity": {
+            "max_relative_difference": parity.max_relative_difference, "limit": parity.limit,
+            "cases": len(parity.cases), "detections": parity.detections,
+        },
+        "aligned": encode(deployed.aligned) if deployed.aligned else None,
+        "layers": encode(deployed.precision) if deployed.precision else None,
+        "int8_auto": encode(deployed.auto) if deployed.auto else None,
+    }  # fmt: skip
+
+
+def _sentences(request: Request, deployed: Deployed) -> list[str]:
+    file = deployed.file
+    said = [
+        f"{request.output}: {request.precision}, opset {file.opset}, {file.nodes} nodes, "
+        f"{file.bytes / 1e6:.2f} MB, batch dynamic",
+        deployed.parity.describe(),
+    ]
+    if deployed.precision:
+        layers = deployed.precision
+        said.append(f"{layers.converted} of {layers.nodes} layers compute in {layers.precision}")
+    if deployed.auto:
+        auto = deployed.auto
+        said.append(
+            f"validation {auto.fp32_score:.2f} % in fp32, {auto.int8_score:.2f} % in int8 with "
+            f"{len(auto.kept_float)} layers kept float (allowed: {auto.limit} points less)"
+        )
+    if deployed.aligned:
+        padded, left = deployed.aligned.padded, deployed.aligned.left
+        growth = deployed.aligned.macs_after / deployed.aligned.macs_before - 1
+        said.append(
+            f"{len(padded)} groups padded to multiples of {deployed.aligned.multiple} ({growth:+.1%} MACs), "
+            f"{len(left)} left as they are"
+        )
+    return said

@@ -1,0 +1,38 @@
+"""The list of stages: order, parents, and the epochs between shots."""
+
+from typing import Any
+
+from compressor.pipeline.files import pipeline_from_tables
+from compressor.pipeline.settings import Pipeline
+from compressor.pipeline.stages import stages_of
+
+
+def pipeline(**tables: Any) -> Pipeline:
+    base = {"model": {"arch": "resnet20_cifar"}, "prune": {"rate": 0.5}, "training": {"epochs": 9}}
+    return pipeline_from_tables({**base, **tables}, where="test")
+
+
+def test_one_shot() -> None:
+    found = [(s.name, s.action, s.parent, s.output) for s in stages_of(pipeline())]
+    assert found == [
+        ("prune", "prune", "", "pruned"),
+        ("finetune", "train", "prune", "tuned"),
+        ("eval", "eval", "finetune", "model"),
+        ("export", "export", "eval", "model.onnx"),
+    ]
+
+
+def test_what_was_not_asked_for_is_left_out() -> None:
+    found = stages_of(pipeline(training={"epochs": 0}, export={"onnx": False}))
+    assert [(s.name, s.parent) for s in found] == [("prune", ""), ("eval", "prune")]
+
+
+def test_shots_alternate_with_their_share_of_the_calibration_epochs() -> None:
+    stages = stages_of(pipeline(prune={"rate": 0.5, "shots": 3, "calibration_epochs": 10}))
+    shots = [s for s in stages if s.shot]
+    assert [(s.shot.number, s.shot.total) for s in shots if s.shot] == [(1, 3), (2, 3), (3, 3)]
+    trained = [s.recipe.epochs for s in stages if s.recipe]
+    assert trained == [4, 4, 4, 9]  # ceil(10 / 3), then the fine-tuning itself
+    assert [s.parent for s in stages] == ["", *(s.name for s in stages[:-1])]
+    for part in ("name", "output"):
+        assert len({getattr(s, part) for s in stages}) == len(stages)

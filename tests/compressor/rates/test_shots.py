@@ -1,0 +1,134 @@
+"""Cutting in shots: the widths of every shot, and where the last one ends."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from compressor.channels import trace
+from compressor.errors import UsageError
+from compressor.pipeline.chain import dry_run
+from compressor.pipeline.cut import prune_shot
+from compressor.pipeline.files import pipeline_from_tables
+from compressor.pipeline.models import dense
+from compressor.pipeline.settings import Pipeline
+from compressor.prune import Planned
+from compressor.rates.shots import Shot, dense_widths, spec_of_shot
+from compressor.types import Cost, RateSpec
+from compressor.zoo import find
+
+SHOTS = 3
+
+
+def pipeline(arch: str = "resnet20_cifar", shots: int = SHOTS, **prune: Any) -> Pipeline:
+    several = {"shots": shots, "calibration_epochs": shots} if shots > 1 else {}
+    tables = {"model": {"arch": arch}, "prune": {"method": "l1", **prune, **several}}
+    return pipeline_from_tables(tables, where="test")
+
+
+def kept(planned: Planned) -> dict[str, int]:
+    return {group.name: group.kept for group in planned.plan.groups}
+
+
+def costs_after_each_shot(asked: Pipeline) -> list[Cost]:
+    model, manifest = dense(asked)
+    found = []
+    for number in range(1, SHOTS + 1):
+        model, manifest, _ = prune_shot(asked, model, manifest, Shot(number=number, total=SHOTS))
+        found.append(manifest.cost_after)
+    return found
+
+
+def test_published_rates_grow_shot_by_shot_against_the_dense_widths() -> None:
+    rates = {"layer1.0.conv1": 0.5, "layer2.1.conv1": 0.75}
+    asked = pipeline(rates="[0.]+[0.]*2+[0.5]+[0.]*2+[0.]+[0.75]+[0.]+[0.]*3")
+    shots = [kept(planned) for planned in dry_run(asked).planned]
+    widths = {"layer1.0.conv1": 16, "layer2.1.conv1": 32}
+    for name, rate in rates.items():
+        expected = [int(widths[name] * (1 - rate / (SHOTS - s))) for s in range(SHOTS)]
+        assert [shot[name] for shot in shots] == expected
+
+
+@pytest.mark.parametrize(
+    ("arch", "rates"),
+    [
+        ("resnet20_cifar", "[0.]+[0.18]*11"),
+        ("densenet40_cifar", "[0.]+[0.3]*12+[0.1]+[0.3]*12+[0.1]+[0.3]*12"),
+        ("mobilenet_v2_cifar", "[0.]+[0.1]+[0.25]*2+[0.25]*2+[0.3]*2"),
+    ],
+)
+def test_the_last_shot_ends_where_one_shot_would(arch: str, rates: str) -> None:
+    once = dry_run(pipeline(arch, shots=1, rates=rates)).manifest
+    thrice = dry_run(pipeline(arch, rates=rates)).manifest
+    assert thrice.cost_after == once.cost_after
+    assert thrice.cost_before == once.cost_before
+    assert len(thrice.plan.steps) == SHOTS
+
+
+def test_rounding_never_makes_a_group_wider_again() -> None:
+    """Rounded to a multiple of 8, the first shot goes below what the second would keep."""
+    asked = pipeline(rates="[0.]+[0.]*2+[0.4]*9", round_to=8)
+    for planned in dry_run(asked).planned:
+        assert all(group.kept <= group.size for group in planned.plan.groups)
+
+
+@pytest.mark.parametrize("scope", ["uniform", "global"])
+@pytest.mark.parametrize("target", ["macs", "params"])
+def test_a_budget_is_reached_in_steps_of_the_whole_cut(target: str, scope: str) -> None:
+    final = 0.4
+    asked = pipeline(**{target: final, "scope": scope})
+    whole = getattr(dense(asked)[1].cost_before, target)
+    left = [getattr(cost, target) / whole for cost in costs_after_each_shot(asked)]
+    for number, share in enumerate(left):
+        goal = 1 - (1 - final) / (SHOTS - number)
+        assert goal - 0.05 < share <= goal + 1e-9  # 0.05: a channel of a small network is that large
+
+
+def test_a_rate_is_reached_within_a_channel() -> None:
+    asked = pipeline(rate=0.5)
+    last = kept(dry_run(asked).planned[-1])
+    once = kept(dry_run(pipeline(shots=1, rate=0.5)).planned[-1])
+    assert all(abs(last[name] - width) <= 1 for name, width in once.items())
+
+
+def test_all_shots_together_keep_to_the_largest_rate() -> None:
+    asked = pipeline(params=0.3, scope="global", max_rate=0.6)
+    sizes = {g.name: g.size for g in dry_run(asked).planned[0].plan.groups}
+    last = kept(dry_run(asked).planned[-1])
+    assert all(width >= 0.4 * sizes[name] - 1 for name, width in last.items())
+    assert min(last[name] / sizes[name] for name in last) < 0.5  # the limit is felt
+
+
+def test_dense_widths_are_those_of_the_layers() -> None:
+    arch = find("resnet20_cifar")
+    model = arch.build()
+    widths = dense_widths(trace(model, arch.example()))
+    assert widths["conv1"] == 16
+    assert widths["layer3.2.conv2"] == 64
+
+
+def test_one_shot_asks_what_was_asked() -> None:
+    spec = RateSpec(target="macs", fraction=0.3)
+    assert spec_of_shot(spec, Shot(number=1, total=1), 1.0) == spec
+    string = RateSpec(target="rates", rates="[0.]")
+    assert spec_of_shot(string, Shot(number=2, total=3), 1.0) == string
+
+
+def test_the_parts_of_the_largest_rate_multiply_to_the_whole() -> None:
+    spec = RateSpec(target="macs", fraction=0.2, max_rate=0.9)
+    left = 1.0
+    for number in (1, 2, 3, 4):
+        left *= 1 - spec_of_shot(spec, Shot(number=number, total=4), 1.0).max_rate
+    assert left == pytest.approx(0.1)
+
+
+def test_nothing_to_remove_is_no_division_by_zero() -> None:
+    whole = RateSpec(target="macs", fraction=1.0, max_rate=0.75)
+    asked = spec_of_shot(whole, Shot(number=1, total=2), 1.0)
+    assert asked == replace(whole, fraction=1.0, max_rate=0.5)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.5, float("nan")])
+def test_a_share_outside_its_range_is_refused(fraction: float) -> None:
+    with pytest.raises(UsageError, match="is no share"):
+        spec_of_shot(RateSpec(target="params", fraction=fraction), Shot(number=1, total=2), 1.0)
