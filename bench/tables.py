@@ -1,9 +1,12 @@
 """``bench/README.md`` from the files under ``bench/results``: ``python -m bench.tables``."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from bench.pages.criteria import criteria_accuracy, one_by_one
+from bench.pages.markdown import table as _table
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -22,6 +25,8 @@ def page() -> str:
         "prune_speed.json": _prune_speed,
         "rounding.json": _rounding,
         "real_weights.json": _real_weights,
+        "criteria_accuracy.json": criteria_accuracy,
+        "one_by_one.json": one_by_one,
         "coring_speed.json": _coring_speed,
         "oracle.json": _oracle,
     }
@@ -36,11 +41,6 @@ def page() -> str:
         "machine: read the ratios.\n"
     )
     return "\n".join([head, *made])
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
 def _prune_speed(data: Row) -> str:

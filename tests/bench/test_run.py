@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from bench import run as module
+from bench.measure import MeasureSettings
 from bench.run import SYNTHETIC_NOTE, Candidate, bench
 from compressor.errors import BackendMissingError, UsageError
 from compressor.types import InputSpec
@@ -16,7 +17,13 @@ ONE_THREAD = SessionOptions(threads=1)
 
 def test_models_are_measured_at_every_batch_size(candidate: MakeCandidate) -> None:
     models = [candidate("long", 40), candidate("short", 1)]
-    found = bench(models, backend="onnxruntime", options=ONE_THREAD, batches=(1, 16), budget_s=0.1)
+    found = bench(
+        models,
+        backend="onnxruntime",
+        options=ONE_THREAD,
+        batches=(1, 16),
+        settings=MeasureSettings(budget_s=0.1),
+    )
     assert [(r.model, r.settings.batch) for r in found.results] == [
         ("long", 1),
         ("short", 1),
@@ -36,7 +43,11 @@ def test_models_are_measured_at_every_batch_size(candidate: MakeCandidate) -> No
 def test_forty_layers_against_one_is_a_difference(candidate: MakeCandidate) -> None:
     models = [candidate("long", 40), candidate("short", 1)]
     (found,) = bench(
-        models, backend="onnxruntime", options=ONE_THREAD, batches=(16,), budget_s=0.3
+        models,
+        backend="onnxruntime",
+        options=ONE_THREAD,
+        batches=(16,),
+        settings=MeasureSettings(budget_s=0.3),
     ).comparisons
     assert (found.model, found.baseline, found.batch) == ("short", "long", 16)
     assert found.verdict == "faster"
@@ -50,7 +61,7 @@ def test_progress_is_told(candidate: MakeCandidate) -> None:
         backend="onnxruntime",
         options=ONE_THREAD,
         batches=(1,),
-        budget_s=0.05,
+        settings=MeasureSettings(budget_s=0.05),
         progress=lambda what, done, total: told.append(what),
     )
     assert told[0] == "warm-up only"
@@ -75,14 +86,26 @@ def test_requests_that_make_no_sense_are_refused(
 ) -> None:
     models = [candidate(name, 1) for name in names]
     with pytest.raises(UsageError, match=message):
-        bench(models, backend="onnxruntime", options=ONE_THREAD, batches=batches, budget_s=budget_s)
+        bench(
+            models,
+            backend="onnxruntime",
+            options=ONE_THREAD,
+            batches=batches,
+            settings=MeasureSettings(budget_s=budget_s),
+        )
 
 
 def test_a_wrong_number_of_input_shapes_is_refused(candidate: MakeCandidate) -> None:
     good = candidate("m", 1)
     bad = Candidate(name="m", path=good.path, inputs=InputSpec(shapes=((4, 8, 8),) * 2), digest="")
     with pytest.raises(UsageError, match="takes input, but 2 shapes"):
-        bench([bad], backend="onnxruntime", options=ONE_THREAD, batches=(1,), budget_s=0.05)
+        bench(
+            [bad],
+            backend="onnxruntime",
+            options=ONE_THREAD,
+            batches=(1,),
+            settings=MeasureSettings(budget_s=0.05),
+        )
 
 
 def test_an_unknown_backend_is_refused(candidate: MakeCandidate) -> None:
@@ -111,5 +134,11 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_busy_machine_is_noted(candidate: MakeCandidate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "environment", lambda: {"load_average_1min": "3.25"})
-    found = bench([candidate("m", 1)], backend="onnxruntime", options=ONE_THREAD, batches=(1,), budget_s=0.02)
+    found = bench(
+        [candidate("m", 1)],
+        backend="onnxruntime",
+        options=ONE_THREAD,
+        batches=(1,),
+        settings=MeasureSettings(budget_s=0.02),
+    )
     assert any("load average 3.2" in note for note in found.notes)
