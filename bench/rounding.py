@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from bench.document import report_to_json
+from bench.measure import MeasureSettings
 from bench.run import Candidate, bench
 from compressor.artifact import Manifest
 from compressor.cost import measure
@@ -48,7 +49,7 @@ def main() -> None:
             backend="onnxruntime",
             options=SessionOptions(threads=2),
             batches=(1, 8),
-            budget_s=budget_s,
+            settings=MeasureSettings(budget_s=budget_s),
             progress=lambda what, done, total: print(f"\r{what} {done}/{total}   ", end="", flush=True),
         )
     macs = {candidate.name: count for candidate, count in made}
@@ -69,7 +70,9 @@ def _exported(name: str, spec: RateSpec | None, folder: Path) -> tuple[Candidate
         arch=arch.name, arch_kwargs={}, input=arch.input, plan=plan, method=name,
         cost_before=cost, cost_after=cost, weights_from="random initialisation",
     )  # fmt: skip
-    file = export_onnx(model, arch.input, folder / f"{name}.onnx", metadata=metadata_of(manifest))
+    file = export_onnx(
+        model, arch.input, folder / f"{name}.onnx", metadata=metadata_of(manifest, arch.input, model)
+    )
     print(f"{name}: {cost.macs / 1e9:.3f} GMACs, {file.bytes / 1e6:.1f} MB", flush=True)
     return Candidate(name=name, path=file.path, inputs=arch.input, digest=file.sha256), cost.macs
 

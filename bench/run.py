@@ -17,6 +17,9 @@ from export.model_io import example_arrays
 SYNTHETIC_NOTE = "inputs are synthetic (seeded random noise); data-dependent models need real images"
 
 
+_STANDARD = MeasureSettings()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A model to measure.
@@ -55,7 +58,7 @@ def bench(
     backend: str,
     options: SessionOptions,
     batches: Sequence[int] = (1, 8),
-    budget_s: float = 3.0,
+    settings: MeasureSettings = _STANDARD,
     seed: int = 0,
     progress: Progress = lambda what, done, total: None,
 ) -> BenchReport:
@@ -68,7 +71,7 @@ def bench(
         backend: name in `export.backends.BACKENDS`.
         options: device and threads.
         batches: samples per call, each measured on its own.
-        budget_s: timed seconds per model and batch size; warm-up and gaps come on top.
+        settings: how long and how carefully, per model and batch size.
         seed: of the inputs and of the bootstrap.
         progress: called between blocks.
 
@@ -76,14 +79,14 @@ def bench(
         UsageError: no model, names that repeat, a bad batch size, an unknown backend, or a bad file.
         BackendMissingError: the device is not usable.
     """
-    _check_request(models, batches, budget_s)
+    _check_request(models, batches, settings.budget_s)
     chosen = BACKENDS.get(backend)
     require_device(chosen, options.device)
     run = _Run(
         models=tuple(models),
         backend=chosen,
         options=options,
-        settings=MeasureSettings(budget_s=budget_s),
+        settings=settings,
         seed=seed,
         environment=environment(),
         progress=progress,

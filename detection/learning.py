@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 
 from compressor.errors import CompressError
 from detection.coco import DetectionBatch
+
+
+_TINY: Final = 1e-30  # squares of an untrained network's features are far below the usual 1e-12
 
 
 def batch_loss(model: nn.Module, batch: DetectionBatch, distill: float, taught: object | None) -> Tensor:
@@ -52,7 +56,8 @@ def attention(features: Mapping[str, Tensor]) -> list[Tensor]:
     It does not depend on the number of channels, so a student of any width can be compared (Zagoruyko and
     Komodakis, Paying More Attention to Attention, 2017, equation 2).
     """
-    return [F.normalize(level.float().pow(2).mean(dim=1).flatten(1), dim=1) for level in features.values()]
+    squares = (level.float().pow(2).mean(dim=1).flatten(1) for level in features.values())
+    return [F.normalize(level, dim=1, eps=_TINY) for level in squares]
 
 
 def imitation(student: list[Tensor], teacher: list[Tensor]) -> Tensor:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from compressor.training.task import Run
 from detection.coco import Task
+from detection.letterbox import Letterbox, letterbox
+from detection.postprocess import decode
 from detection.types import Detections
 
 
@@ -45,18 +47,19 @@ class SessionDetector(nn.Module):
 
     def forward(self, images: Sequence[Tensor]) -> list[dict[str, NDArray[Any]]]:
         """Detect; `converged` turns false where the graph's suppression did not reach its fixed point."""
-        from detection.letterbox import letterbox
-        from detection.postprocess import decode
-
-        boxed = [letterbox(image.cpu(), *self._canvas) for image in images]
-        canvas = np.stack([np.asarray(one.canvas, dtype=np.float32) for one in boxed])
-        sizes = np.array([one.size for one in boxed], dtype=np.float32)
-        outputs = self._run(dict(zip(self._names, (canvas, sizes), strict=True)))
+        boxed, feed = canvas_feed(images, self._canvas)
+        outputs = self._run(dict(zip(self._names, feed, strict=True)))
         self.converged &= bool(outputs["converged"].all())
-        return [
-            decode(outputs, index, one.scale, (image.shape[-2], image.shape[-1]))
-            for index, (one, image) in enumerate(zip(boxed, images, strict=True))
-        ]
+        return [decode(outputs, index, one.scale, one.original) for index, one in enumerate(boxed)]
+
+
+def canvas_feed(
+    images: Sequence[Tensor], canvas: tuple[int, int]
+) -> tuple[list[Letterbox], tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Return images of any size as the static graph takes them: canvases and sizes, with the batch first."""
+    boxed = [letterbox(image.cpu().numpy(), *canvas) for image in images]
+    sizes = np.array([one.size for one in boxed], dtype=np.float32)
+    return boxed, (np.stack([one.canvas for one in boxed]), sizes)
 
 
 def _detections(found: Mapping[str, Any]) -> Detections:

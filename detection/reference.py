@@ -127,4 +127,6 @@ def _iou(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = np.clip(sides, 0, None).prod(axis=-1)
     areas = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
-    return np.divide(shared, areas - shared, out=np.zeros_like(shared), where=areas > shared)
+    iou: NDArray[Any] = np.zeros_like(shared)
+    np.divide(shared, areas - shared, out=iou, where=areas > shared)
+    return iou

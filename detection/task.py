@@ -1,9 +1,10 @@
 """The task of finding objects: COCO-format data in, average precision out, through the common loop."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from compressor.data import DataSplits, ImageSet
@@ -16,7 +17,7 @@ from compressor.types import InputSpec, Recipe
 from detection.coco import CocoSet, DetectionBatch, Task, open_coco
 from detection.evaluation import EncodedDetections, encode_detections, kinds_of, score_detections
 from detection.learning import attention_maps, batch_loss
-from detection.predict import SessionDetector, detect
+from detection.predict import SessionDetector, canvas_feed, detect
 
 REFERENCE_RECIPE: Final = Recipe(
     epochs=26, batch_size=16, lr=0.02, schedule="step", milestones=(16, 22), warmup_epochs=0.14,
@@ -42,6 +43,11 @@ class Detection:
         _, height, width = inputs.image
         finds, classes = properties["compress.finds"], int(properties["compress.classes"])
         return SessionDetector(run, names, (height, width), finds=_TASKS[finds], classes=classes)
+
+    def feeds(self, batch: DetectionBatch, inputs: InputSpec) -> tuple[NDArray[Any], ...]:
+        """Return the images on canvases, and their sizes within them."""
+        _, height, width = inputs.image
+        return canvas_feed(batch.images, (height, width))[1]
 
     def open(self, spec: str, inputs: InputSpec, model: nn.Module) -> DataSplits:
         """Open ``coco:DIR`` with the targets that the model's heads learn from."""
@@ -119,8 +125,6 @@ _TASKS: Final[dict[str, Task]] = {"boxes": "boxes", "masks": "masks", "keypoints
 
 def task_of(model: nn.Module) -> Task:
     """Return what a detector finds besides boxes."""
-    if isinstance(model, SessionDetector):
-        return model.finds
     if isinstance(model, SessionDetector):
         return model.finds
     heads = model.get_submodule("roi_heads")

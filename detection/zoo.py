@@ -17,7 +17,7 @@ from compressor.zoo import find
 from compressor.zoo.architecture import Architecture, State
 
 # X
-from compressor.zoo.architecture import as_built as deployed
+from detection.deployed import deployed
 from detection.view import DetectorView
 
 NAMES = (

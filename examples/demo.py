@@ -99,7 +99,8 @@ def _finished(model: nn.Module, arch: Architecture, plan: PrunePlan, data: DataS
     )  # fmt: skip
     save_artifact(model, manifest, folder)
     reloaded, manifest = load_artifact(folder)
-    file, parity = deploy(reloaded, manifest, folder.with_suffix(".onnx"))
+    deployed = deploy(reloaded, manifest, folder.with_suffix(".onnx"))
+    file, parity = deployed.file, deployed.parity
     _say(f"{file.path}: differs from PyTorch by at most {parity.max_relative_difference:.0e}")
     candidate = Candidate(name=folder.name, path=file.path, inputs=arch.input, digest=file.sha256)
     return Made(

@@ -1,42 +1,217 @@
-"""From an artifact to a file that was compared with PyTorch; a file that fails is not left behind."""
+"""From an artifact to a file that was compared with PyTorch; a file that fails is not left behind.
 
+Widths are aligned first, on the model; precision is lowered last, in the file. The comparison is with the
+artifact's own model, so that it covers both.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, Protocol
 
 from torch import nn
 
+from compressor.align import AlignReport, default_multiple, pad_to_multiple
 from compressor.artifact import Manifest, architecture_of
-from export.backends import BACKENDS, SessionOptions
+from compressor.errors import UsageError
+from compressor.types import InputSpec
+from compressor.zoo import Architecture
+from export.backends import BACKENDS, Session, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
-from export.parity import ParityReport, compare
-from export.parity_detections import compare_detections
-from export.to_onnx import OnnxFile, export_onnx
+from export.parity import PARITY_LIMITS, ParityReport, compare
+from export.parity_detections import UNMATCHED_LIMITS, compare_detections
+from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
+from export.precision.calibration import Feeds
+from export.to_onnx import OnnxFile, export_onnx, file_digest
 
-COMPARISONS: Final = {"classification": compare, "detection": compare_detections}
-"""How two forms of a model are compared, by task."""
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class Comparison(Protocol):
+    """Compares two open models on seeded inputs."""
+
+    def __call__(  # noqa: D102  # the class says it
+        self, reference: Session, candidate: Session, inputs: InputSpec, *, limit: float
+    ) -> ParityReport: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What quantisation learns from and is judged by.
+
+    Attributes:
+        batches: inputs of the file, from the training split; may be read more than once.
+        score: accuracy of a file on the validation split, percent.
+        limit: percentage points that accuracy may fall; layers stay float until it holds. None keeps the
+            first and the last layer float and judges nothing.
+    """
+
+    batches: Iterable[Feeds]
+    score: Callable[[Path], float] | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploySettings:
+    """How a file is made.
+
+    Attributes:
+        precision: of the layers; inputs and outputs are fp32.
+        align: widths are padded to multiples of this; 1 pads nothing, None takes the device's own.
+        device: ``cpu`` or ``cuda``, where the file will run.
+        threads: of the comparison.
+        int8: how to quantise.
+        calibration: needed for int8.
+        keep: glob patterns of modules that stay fp32 in fp16.
+    """
+
+    precision: Precision = "fp32"
+    align: int | None = 1
+    device: str = "cpu"
+    threads: int | None = None
+    int8: Int8Settings = field(default_factory=Int8Settings)
+    calibration: Calibration | None = None
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """A finished file and the proofs that it is what it says.
+
+    Attributes:
+        file: on disk.
+        parity: comparison with PyTorch.
+        inputs: what the file takes.
+        aligned: what padding did, or None.
+        precision: which layers compute in fewer bits, or None for fp32.
+        auto: how the float layers were found, or None.
+    """
+
+    file: OnnxFile
+    parity: ParityReport
+    inputs: InputSpec
+    aligned: AlignReport | None = None
+    precision: PrecisionReport | None = None
+    auto: AutoReport | None = None
+
+
+_STANDARD: Final = DeploySettings()
 
 
 def deploy(
-    model: nn.Module, manifest: Manifest, path: Path, *, threads: int | None = None
-) -> tuple[OnnxFile, ParityReport]:
+    model: nn.Module, manifest: Manifest, path: Path, settings: DeploySettings = _STANDARD
+) -> Deployed:
     """Export a model and prove that the file computes the same.
 
     Raises:
-        ParityError: the file differs from PyTorch beyond the limit of its precision; it is removed.
-        UsageError: ``path`` exists.
+        ParityError: the file differs from PyTorch beyond the limit of its precision, or int8 costs more
+            accuracy than allowed; nothing is left behind.
+        UsageError: ``path`` exists, or int8 was asked for without calibration images.
     """
+    if path.exists():
+        raise UsageError(f"{path} exists", "remove it or choose another name")
+    if not path.parent.is_dir():
+        raise UsageError(f"folder {path.parent} does not exist", "create it first")
     arch = architecture_of(manifest)
-    module, inputs = arch.deployed(model, manifest.input)
-    file = export_onnx(module, inputs, path, metadata=metadata_of(manifest, inputs, model))
-    options = SessionOptions(threads=threads)
-    try:
-        with (
-            TorchSession(module, inputs, options) as reference,
-            BACKENDS.get("onnxruntime").open(path, options) as candidate,
-        ):
-            return file, COMPARISONS[arch.task](reference, candidate, inputs)
-    except Exception:
-        for part in (path, path.with_name(f"{path.name}.data")):
-            part.unlink(missing_ok=True)
-        raise
+    wide, aligned = _aligned(model, arch, settings)
+    module, inputs = arch.deployed(wide, manifest.input)
+    metadata = metadata_of(manifest, inputs, model) | _said(settings, aligned)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".deploy-") as name:
+        plain = export_onnx(module, inputs, _room(name, "fp32", path), metadata=metadata)
+        draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings)
+        parity = _compared(model, arch, manifest, draft, settings)
+        files = _moved(draft, path)
+    size = sum(file.stat().st_size for file in files)
+    file = replace(plain, path=path, bytes=size, sha256=file_digest(*files))
+    return Deployed(file=file, parity=parity, inputs=inputs, aligned=aligned, precision=precision, auto=auto)
+
+
+def _room(folder: str, kind: str, path: Path) -> Path:
+    """Return where a draft goes: under the final name, which files of weights refer to."""
+    room = Path(folder) / kind
+    room.mkdir()
+    return room / path.name
+
+
+def _aligned(
+    model: nn.Module, arch: Architecture, settings: DeploySettings
+) -> tuple[nn.Module, AlignReport | None]:
+    multiple = settings.align or default_multiple(settings.precision, settings.device)
+    if multiple == 1:
+        return model, None
+    return pad_to_multiple(model, arch.example(), multiple, view=arch.view)
+
+
+def _said(settings: DeploySettings, aligned: AlignReport | None) -> dict[str, str]:
+    """Return what the file says of how it was made."""
+    said: dict[str, str] = {"compress.precision": settings.precision}
+    if aligned and aligned.padded:
+        widths = {group.name: [group.before, group.after] for group in aligned.padded}
+        said["compress.padded"] = json.dumps(widths)
+    return said
+
+
+Converted = tuple[Path, PrecisionReport | None, AutoReport | None]
+
+
+def _as_it_is(source: Path, settings: DeploySettings) -> Converted:
+    return source, None, None
+
+
+def _halved(source: Path, settings: DeploySettings) -> Converted:
+    draft = _room(str(source.parent), "fp16", source)
+    return draft, to_fp16(source, draft, keep=settings.keep), None
+
+
+def _quantised(source: Path, settings: DeploySettings) -> Converted:
+    calibration = settings.calibration
+    if calibration is None:
+        raise UsageError("int8 needs images to measure ranges on", "give --calib DATASET.")
+    draft = _room(str(source.parent), "int8", source)
+    if calibration.limit is None or calibration.score is None:
+        return draft, to_int8(source, draft, calibration.batches, settings.int8), None
+    chosen = replace(settings.int8, keep_ends=False)
+    found = int8_auto(
+        source, draft, calibration.batches, calibration.score, calibration.limit, settings=chosen
+    )
+    return draft, found.precision, found
+
+
+_CONVERSIONS: Final[dict[str, Callable[[Path, DeploySettings], Converted]]] = {
+    "fp32": _as_it_is,
+    "fp16": _halved,
+    "int8": _quantised,
+}
+
+
+def _compared(
+    model: nn.Module, arch: Architecture, manifest: Manifest, file: Path, settings: DeploySettings
+) -> ParityReport:
+    options = SessionOptions(threads=settings.threads)
+    reference, inputs = arch.deployed(model, manifest.input)
+    comparison, limits = _COMPARISONS[arch.task]
+    with (
+        TorchSession(reference, inputs, options) as expected,
+        BACKENDS.get("onnxruntime").open(file, options) as found,
+    ):
+        return comparison(expected, found, inputs, limit=limits[settings.precision])
+
+
+_COMPARISONS: Final[dict[str, tuple[Comparison, Mapping[str, float]]]] = {
+    "classification": (compare, PARITY_LIMITS),
+    "detection": (compare_detections, UNMATCHED_LIMITS),
+}
+"""How two forms of a model are compared, by task, and what is allowed by precision."""
+
+
+def _moved(draft: Path, path: Path) -> tuple[Path, ...]:
+    """Move a finished file to its place, weights first; return the graph, then the weights."""
+    weights = draft.with_name(f"{draft.name}.data")
+    found = [file for file in (weights, draft) if file.exists()]
+    for file in found:
+        os.replace(file, path.parent / file.name)
+    return tuple(path.parent / file.name for file in reversed(found))

@@ -30,6 +30,19 @@ def metadata_of(manifest: Manifest, inputs: InputSpec, model: nn.Module) -> dict
     }
 
 
+def read_properties(path: Path) -> dict[str, str]:
+    """Return what a file says of itself: an ONNX file in its properties, an engine in its sidecar.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if path.suffix == ".engine":
+        from export.tensorrt.sidecar import read_record
+
+        return read_record(path).metadata
+    return read_metadata(path)
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """Return the properties of an ONNX file; its weights are not read.
 
@@ -47,12 +60,12 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_input(path: Path) -> InputSpec:
-    """Return the input that an ONNX file was exported for.
+    """Return the input that a file was exported for.
 
     Raises:
         UsageError: the file is not ours and does not say.
     """
-    properties: Mapping[str, str] = read_metadata(path)
+    properties: Mapping[str, str] = read_properties(path)
     if _INPUT not in properties:
         raise UsageError(
             f"{path} does not say what it takes: it was not written by compress export",

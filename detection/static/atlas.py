@@ -121,7 +121,7 @@ class AtlasPool(nn.Module):
         image = torch.arange(batch, device=boxes.device).to(boxes.dtype)[:, None].expand(-1, count)
         down = rows[:, 1:2] * cells.new_tensor([0.0, 1.0, 0.0, 1.0])
         rois = torch.cat([image.reshape(-1, 1), cells + down], dim=1)
-        pooled = roi_align(atlas, rois, self.size, spatial_scale=1.0, sampling_ratio=self.samples)
+        pooled: Tensor = roi_align(atlas, rois, self.size, spatial_scale=1.0, sampling_ratio=self.samples)
         if len(self.layout.names) == 1:
             return pooled
         inside_y = self._inside(cells[:, 1::2], rows[:, 2:3], self.size[0])

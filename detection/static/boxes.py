@@ -36,3 +36,16 @@ def at_least(boxes: Tensor, side: float) -> Tensor:
 def take(rows: Tensor, index: Tensor) -> Tensor:
     """Return rows (B, N, C) at index (B, K): (B, K, C)."""
     return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))
+
+
+def best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the ``count`` largest scores (B, K) of (B, N) and where they were, equal ones in their order.
+
+    Boxes within one cell pool the same features, so equal scores do happen. ONNX's TopK keeps their order;
+    that of PyTorch does not, but its stable sort does.
+    """
+    if torch.onnx.is_in_onnx_export():
+        top, index = scores.topk(count)
+        return top, index
+    values, index = scores.sort(dim=1, descending=True, stable=True)
+    return values[:, :count], index[:, :count]

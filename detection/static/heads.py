@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import RoIHeads
 
 from detection.static.atlas import AtlasLayout, AtlasPool
-from detection.static.boxes import at_least, clip, decode, take
+from detection.static.boxes import at_least, best, clip, decode, take
 from detection.static.nms import IteratedSuppression
 from detection.static.proposals import Proposals
 from detection.static.settings import StaticSettings
@@ -61,12 +61,12 @@ class StaticBoxHead(nn.Module):
         logits, codes = self.predictor(self.head(self.pool(atlas, proposals.boxes)))
         scores = torch.softmax(logits, dim=-1)[:, 1:].reshape(batch, count, self.classes)
         # Padding proposals score 0, which is never above the threshold.
-        best, index = (scores * proposals.valid[..., None]).flatten(1).topk(self.candidates)
+        score, index = best((scores * proposals.valid[..., None]).flatten(1), self.candidates)
         proposal = torch.div(index, self.classes, rounding_mode="floor")
         labels = index - proposal * self.classes + 1
         code = take(codes.reshape(batch, -1, 4), proposal * (self.classes + 1) + labels)
         boxes = clip(decode(self.coder, code, take(proposals.boxes, proposal)), sizes)
-        return self._survivors(boxes, best, labels)
+        return self._survivors(boxes, score, labels)
 
     def _survivors(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Found:
         above = scores > self.score_thresh
@@ -74,13 +74,13 @@ class StaticBoxHead(nn.Module):
         apart = _apart(boxes, valid, labels)
         keep, settled = self.suppress(apart[:, None], valid[:, None])
         keep = keep[:, 0]
-        best, index = (scores * keep).topk(self.detections)
-        real = (best > 0).to(boxes.dtype)
+        score, index = best(scores * keep, self.detections)
+        real = (score > 0).to(boxes.dtype)
         # Victims score less than all candidates, so a full list of detections cannot depend on the rest.
         capped = above[:, -1] & (keep.sum(dim=1) < self.detections)
         return Found(
             boxes=take(boxes, index) * real[..., None],
-            scores=best,
+            scores=score,
             labels=labels.gather(1, index) * real.to(labels.dtype),
             exact=settled & ~capped,
         )
@@ -120,7 +120,7 @@ class StaticKeypointHead(nn.Module):
 
     def forward(self, atlas: Tensor, found: Found) -> Tensor:
         """Return (B, D, K, m, m) logits."""
-        maps = self.predictor(self.head(self.pool(atlas, found.boxes)))
+        maps: Tensor = self.predictor(self.head(self.pool(atlas, found.boxes)))
         return maps.view(*found.labels.shape, *maps.shape[1:])
 
 

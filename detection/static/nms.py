@@ -61,54 +61,55 @@ class IteratedSuppression(nn.Module):
             valid: (B, R, K) float of 0 and 1; other boxes neither survive nor suppress.
         """
         now, before = [], []
-        alive, longest = valid, max(self.counts)
-        for start in range(0, longest, self.block):
+        better, others, alive = _edges(boxes, -1), _edges(boxes, -2), valid[:, :, None]
+        for start in range(0, max(self.counts), self.block):
             rows = max(row for row, count in enumerate(self.counts, start=1) if count > start)
-            block = min(self.block, longest - start)
-            behind = boxes[:, :rows, start:]
-            over = overlaps(behind[:, :, :block], behind, self.threshold)
-            alive = alive[:, :rows]
-            keep, previous = self._fixed_point(alive[..., :block], over[..., :block])
+            if rows < alive.shape[1]:
+                better, others = [e[:, :rows] for e in better], [e[:, :rows] for e in others]
+                alive = alive[:, :rows]
+            over = self._overlaps([e[:, :, : self.block] for e in better], others)
+            keep, previous = self._fixed_point(alive[..., : self.block], over[..., : self.block])
             now.append(_with_rows(keep, len(self.counts)))
             before.append(_with_rows(previous, len(self.counts)))
-            if start + block < longest:
-                alive = torch.relu(alive[..., block:] - _hit(keep, over[..., block:]))
-        kept = torch.cat(now, dim=2)
-        moved = (kept - torch.cat(before, dim=2)).abs().amax(dim=(1, 2))
+            if start + self.block < max(self.counts):
+                alive = torch.relu(alive[..., self.block :] - keep @ over[..., self.block :])
+                better = [e[:, :, self.block :] for e in better]
+                others = [e[..., self.block :] for e in others]
+        kept = torch.cat(now, dim=-1)[:, :, 0]
+        moved = (kept - torch.cat(before, dim=-1)[:, :, 0]).abs().amax(dim=(1, 2))
         return Survivors(keep=kept, settled=moved < 0.5)
 
+    def _overlaps(self, better: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+        """Return (B, r, N, M) float: 1 where IoU(better n, other m) exceeds the threshold.
+
+        The order of operations is that of torchvision's CPU kernel, so both round alike.
+        """
+        left, top, right, bottom, area = better
+        other_left, other_top, other_right, other_bottom, other_area = others
+        width = torch.relu(torch.minimum(right, other_right) - torch.maximum(left, other_left))
+        height = torch.relu(torch.minimum(bottom, other_bottom) - torch.maximum(top, other_top))
+        shared = width * height
+        return (shared / (area + other_area - shared) > self.threshold).to(area.dtype)
+
     def _fixed_point(self, alive: Tensor, over: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the last two rounds, each (B, r, b)."""
+        """Return the last two rounds, each (B, r, 1, b)."""
         block = alive.shape[-1]
         inside = over * self.upper[:block, :block]
         previous = keep = alive
         for _ in range(self.iterations):
-            previous, keep = keep, torch.relu(alive - _hit(keep, inside))
+            previous, keep = keep, torch.relu(alive - keep @ inside)
         return keep, previous
 
 
-def overlaps(better: Tensor, others: Tensor, threshold: float) -> Tensor:
-    """Return (B, R, N, M) float: 1 where IoU(better n, other m) > threshold.
-
-    The order of operations is that of torchvision's CPU kernel, so both round alike.
-    """
-    x1, y1, x2, y2 = better[..., None].unbind(dim=-2)
-    u1, v1, u2, v2 = others[..., None, :, :].unbind(dim=-1)
-    width = torch.relu(torch.minimum(x2, u2) - torch.maximum(x1, u1))
-    height = torch.relu(torch.minimum(y2, v2) - torch.maximum(y1, v1))
-    shared = width * height
-    areas = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1)
-    return (shared / (areas - shared) > threshold).to(better.dtype)
-
-
-def _hit(keep: Tensor, over: Tensor) -> Tensor:
-    """Return (B, r, M): how many survivors (B, r, N) overlap each box, given over (B, r, N, M)."""
-    return (keep[..., None, :] @ over)[..., 0, :]
+def _edges(boxes: Tensor, axis: int) -> list[Tensor]:
+    """Return left, top, right, bottom and area of (B, R, K, 4), each with a new axis at ``axis``."""
+    left, top, right, bottom = (boxes[..., i].unsqueeze(axis) for i in range(4))
+    return [left, top, right, bottom, (right - left) * (bottom - top)]
 
 
 def _with_rows(keep: Tensor, rows: int) -> Tensor:
     missing = rows - keep.shape[1]
-    return nn.functional.pad(keep, (0, 0, 0, missing)) if missing else keep
+    return nn.functional.pad(keep, (0, 0, 0, 0, 0, missing)) if missing else keep
 
 
 def _float32_below(threshold: float) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from detection.static.boxes import at_least, clip, decode, take
+from detection.static.boxes import at_least, best, clip, decode, take
 from detection.static.nms import IteratedSuppression
 from detection.static.settings import StaticSettings
 
@@ -65,19 +65,19 @@ class StaticProposals(nn.Module):
         valid = at_least(boxes, self.min_size).view_as(scores) & (scores >= self.score_thresh)
         keep, settled = self.suppress(boxes.view(*scores.shape, 4), valid.to(scores.dtype))
         # Sigmoids are not negative, so -1 sorts padding and victims behind every survivor.
-        best, index = (scores * keep + (keep - 1)).flatten(1).topk(self.proposals)
-        return Proposals(boxes=take(boxes, index), valid=(best >= 0).to(boxes.dtype), settled=settled)
+        score, index = best((scores * keep + (keep - 1)).flatten(1), self.proposals)
+        return Proposals(boxes=take(boxes, index), valid=(score >= 0).to(boxes.dtype), settled=settled)
 
     def _best(self, level: int, logits: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, K) and boxes (B, K, 4) of a level's best anchors, padded to the common length."""
         count, padding = self.counts[level], max(self.counts) - self.counts[level]
         anchors: Tensor = getattr(self, f"anchors_{level}")
-        best, index = _per_anchor(logits, 1)[..., 0].topk(count)
+        logit, index = _per_anchor(logits, 1)[..., 0].topk(count)
         boxes = decode(self.coder, take(_per_anchor(codes, 4), index), anchors[index])
         if padding == 0:
-            return best, boxes
+            return logit, boxes
         # A padding box has no area, so it is never valid.
-        return nn.functional.pad(best, (0, padding)), nn.functional.pad(boxes, (0, 0, 0, padding))
+        return nn.functional.pad(logit, (0, padding)), nn.functional.pad(boxes, (0, 0, 0, padding))
 
 
 def _per_anchor(maps: Tensor, values: int) -> Tensor:

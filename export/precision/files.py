@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
-from onnx_ir.passes.common import LiftConstantsToInitializersPass, ShapeInferencePass
+from onnx_ir.passes.common import LiftConstantsToInitializersPass, NameFixPass, ShapeInferencePass
 
 from compressor.errors import CompressError, UsageError
 from export.quiet import captured_output
@@ -18,7 +18,7 @@ PRECISION = "compress.precision"
 
 
 def read_graph(path: Path) -> ir.Model:
-    """Return a model with the type of every value filled in and constants among the initialisers.
+    """Return a model with every value typed, every node named, and constants among the initialisers.
 
     Raises:
         UsageError: the file cannot be read.
@@ -30,6 +30,7 @@ def read_graph(path: Path) -> ir.Model:
     with captured_output():
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         ShapeInferencePass()(model)
+        NameFixPass()(model)
     return model
 
 

@@ -25,6 +25,7 @@ from compressor.errors import UsageError
 from export.precision.calibration import Feeds, Method, calibrate
 from export.precision.files import PRECISION, read_graph, require_free, write_graph
 from export.precision.regions import (
+    CARRIERS,
     LAYERS,
     Nodes,
     between,
@@ -170,8 +171,12 @@ class Subject:
         return precision_report(target, "int8")
 
     def _region(self, layers: Collection[ir.Node]) -> Nodes:
-        carriers = carriers_of(self.model.graph, _CARRIED[self.settings.runtime])
-        return between(self.model.graph, layers, frozenset(n for n in carriers if _mixes_activations(n)))
+        """Return the layers, what computes on integers between them, and the additions right after them."""
+        graph, chosen, integer = self.model.graph, frozenset(layers), _CARRIED[self.settings.runtime]
+        inside = between(graph, layers, carriers_of(graph, CARRIERS)) - chosen
+        residual = {n for n in graph if n.op_type == "Add" and chosen & set(n.predecessors())}
+        carried = {n for n in inside | residual if n.op_type in integer and _mixes_activations(n)}
+        return chosen | carried
 
 
 def _mixes_activations(node: ir.Node) -> bool:

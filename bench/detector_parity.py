@@ -1,0 +1,160 @@
+"""The static graph against torchvision, on real images: ``python -m bench.detector_parity --coco FOLDER``.
+
+Weights are random and stretched so that every image has many detections, which is harsher than trained ones:
+scores are nearly tied. Every image is laid on the canvas and given to torchvision's own modules, eagerly, and
+to the exported file in ONNX Runtime; detections are then matched: same label, overlap above 0.99, scores
+within 1e-3.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+
+from bench.environment import environment
+from bench.lively import enlivened
+from compressor.criteria import CRITERIA
+from compressor.prune import make_plan
+from compressor.shrink import shrink
+from compressor.types import RateSpec
+from compressor.zoo import Architecture, find
+from detection.coco import open_coco
+from detection.letterbox import letterbox
+from detection.reference import MatchReport, match, reference_detections
+from detection.static import StaticDetector, StaticSettings
+from detection.static.nms import IteratedSuppression
+from export.backends import BACKENDS, Session, SessionOptions
+from export.to_onnx import export_onnx
+
+RESULTS: Final = Path(__file__).parent / "results" / "detector_parity.json"
+RATE: Final = 0.3
+LEVERS: Final = {
+    "fasterrcnn_resnet50_fpn": {"rpn_post_nms_top_n_test": 500},
+    "maskrcnn_resnet50_fpn": {"rpn_post_nms_top_n_test": 500, "box_detections_per_img": 50},
+    "keypointrcnn_resnet50_fpn": {"rpn_post_nms_top_n_test": 500, "box_detections_per_img": 10},
+}
+"""Numbers of boxes, so that the heads behind them take seconds per image, not minutes."""
+
+_COUNTED = 16  # images on which the rounds of suppression are counted, in PyTorch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boxed:
+    """A batch of one image on the canvas."""
+
+    canvas: Tensor
+    sizes: Tensor
+
+
+def main() -> None:
+    """Compare every model, dense and pruned, and write the results after each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--coco", type=Path, default=Path("../shared/data/coco_small"))
+    parser.add_argument("--canvas", default="320x416", help="height x width, multiples of 32")
+    parser.add_argument("--images", type=int, default=128)
+    arguments = parser.parse_args()
+    height, width = (int(n) for n in arguments.canvas.split("x"))
+    images = list(_images(arguments.coco, (height, width), arguments.images))
+    rows: list[dict[str, object]] = []
+    for name, levers in LEVERS.items():
+        arch = find(name).with_options(levers, ((3, height, width),))
+        for kind, model in (("dense", _dense(arch)), (f"pruned by {RATE:.0%}", _pruned(arch))):
+            rows.append({"model": name, "kind": kind, **_compared(model, arch, images)})
+            print(rows[-1], flush=True)
+            document = {"canvas": [height, width], "rows": rows, "environment": environment()}
+            RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _images(folder: Path, canvas: tuple[int, int], count: int) -> Iterator[Boxed]:
+    split = open_coco(str(folder), "boxes", classes=91).test
+    for batch in split.batches(1, device=torch.device("cpu")):
+        if not count:
+            return
+        count -= 1
+        one = letterbox(batch.images[0].numpy(), *canvas)
+        yield Boxed(canvas=torch.from_numpy(one.canvas)[None], sizes=torch.tensor([one.size]).float())
+
+
+def _dense(arch: Architecture) -> GeneralizedRCNN:
+    torch.manual_seed(0)
+    return enlivened(arch.build())
+
+
+def _pruned(arch: Architecture) -> GeneralizedRCNN:
+    model = _dense(arch)
+    spec = RateSpec(target="rate", fraction=RATE)
+    return enlivened(shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan))
+
+
+def _compared(model: GeneralizedRCNN, arch: Architecture, images: Sequence[Boxed]) -> dict[str, object]:
+    """Return how many detections agree, how far they are apart, and what suppression needed."""
+    module, inputs = arch.deployed(model, arch.input)
+    rounds = _rounds(module, images[:_COUNTED])
+    with tempfile.TemporaryDirectory() as folder:
+        file = export_onnx(module, inputs, Path(folder) / "m.onnx", metadata={})
+        with BACKENDS.get("onnxruntime").open(file.path, SessionOptions(threads=2)) as session:
+            found = [_matched(model, session, image) for image in images]
+    reports = [report for report, _ in found]
+    matched = sum(report.matched for report in reports)
+    longer = sum(max(report.reference, report.found) for report in reports)
+    return {
+        "images": len(reports), "reference": sum(r.reference for r in reports), "found": longer,
+        "fewest_per_image": min(r.reference for r in reports), "matched": matched,
+        "share": matched / longer, "max_box_error_px": max(r.max_box_error_px for r in reports),
+        "max_score_error": max(r.max_score_error for r in reports),
+        "not_converged": sum(not settled for _, settled in found),
+        "rounds_allowed": _settings(module).nms_iterations, "rounds_needed": max(rounds),
+        "rounds_counted_on": min(_COUNTED, len(images)),
+    }  # fmt: skip
+
+
+def _settings(module: nn.Module) -> StaticSettings:
+    assert isinstance(module, StaticDetector)
+    return module.settings
+
+
+def _matched(model: GeneralizedRCNN, session: Session, image: Boxed) -> tuple[MatchReport, bool]:
+    (expected,) = reference_detections(model, image.canvas, image.sizes)
+    arrays = (image.canvas.numpy(), image.sizes.numpy())
+    outputs = session.run(dict(zip(session.input_names, arrays, strict=True)))
+    count = int(outputs["num_detections"][0])
+    rows = {name: outputs[name][0, :count] for name in ("boxes", "scores", "labels")}
+    return match(expected, rows), bool(np.all(outputs["converged"]))
+
+
+def _rounds(module: nn.Module, images: Sequence[Boxed]) -> list[int]:
+    """Return, for every block that was suppressed, after how many rounds nothing changed any more."""
+    seen: list[int] = []
+    original = IteratedSuppression._fixed_point
+
+    def counting(self: IteratedSuppression, alive: Tensor, over: Tensor) -> tuple[Tensor, Tensor]:
+        block = alive.shape[-1]
+        keep, needed = alive, 0
+        for number in range(block):
+            after = torch.relu(alive - keep @ (over * self.upper[:block, :block]))
+            if torch.equal(after, keep):
+                break
+            keep, needed = after, number + 1
+        seen.append(needed)
+        return original(self, alive, over)
+
+    IteratedSuppression._fixed_point = counting  # type: ignore[method-assign]
+    try:
+        with torch.inference_mode():
+            for image in images:
+                module(image.canvas, image.sizes)
+    finally:
+        IteratedSuppression._fixed_point = original  # type: ignore[method-assign]
+    return seen
+
+
+if __name__ == "__main__":
+    main()

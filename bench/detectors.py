@@ -1,0 +1,192 @@
+"""Detectors, pruned in several ways, on two CPU threads of ONNX Runtime: ``python -m bench.detectors``.
+
+Faster R-CNN: the backbone at the published rate, with and without aligned widths; the whole detector at the
+same total of MACs, at half, and at a quarter. Mask and Keypoint R-CNN: half and a quarter. Then what the
+numbers of proposals and detections do, and which stage takes the time. Weights are random: all shapes are
+static, so the time does not depend on them, as long as activations do not vanish: CPUs are slow on denormal
+numbers.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import nn
+
+from bench.document import report_to_json
+from bench.environment import environment
+from bench.lively import enlivened
+from bench.measure import MeasureSettings
+from bench.run import Candidate, bench
+from bench.stages import stage_times
+from compressor.artifact import Manifest
+from compressor.cost import measure
+from compressor.criteria import CRITERIA
+from compressor.plan import PrunePlan
+from compressor.prune import make_plan
+from compressor.shrink import shrink
+from compressor.types import RateSpec
+from compressor.zoo import Architecture, find
+from export.backends import SessionOptions
+from export.metadata import metadata_of, read_input
+from export.model_io import example_arrays, input_names
+from export.to_onnx import export_onnx, file_digest
+
+RESULTS: Final = Path(__file__).parent / "results" / "detectors.json"
+FASTER, MASK, KEYPOINT = "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn"
+PUBLISHED: Final = "[0.]+[0.1]*3+[0.35]*16"
+SIZES: Final = {"480x640": (3, 480, 640), "800x1333": (3, 800, 1344)}
+"""Canvases; 1333 columns are padded to 1344, as torchvision pads them."""
+
+PLANNED_AT: Final = (3, 480, 640)
+THREADS: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One detector to measure.
+
+    Attributes:
+        name: in the tables.
+        arch: architecture.
+        spec: what is removed; None for nothing.
+        levers: numbers of boxes, as constructor arguments.
+    """
+
+    name: str
+    arch: str
+    spec: RateSpec | None = None
+    levers: dict[str, int] = field(default_factory=dict)
+
+
+def whole(share: float) -> RateSpec:
+    """Return a request for the whole detector at a share of its MACs, widths in multiples of 16."""
+    return RateSpec(target="macs", fraction=share, round_to=16)
+
+
+def backbone(round_to: int) -> RateSpec:
+    """Return the published request."""
+    scope = find(FASTER).scopes["backbone"]
+    return RateSpec(target="rates", rates=PUBLISHED, round_to=round_to, protect=scope)
+
+
+def variants(same_share: float) -> dict[str, list[Variant]]:
+    """Return what is measured together, by table; ``same_share`` is what the published rate leaves."""
+    faster = [
+        Variant(name="dense", arch=FASTER),
+        Variant(name="backbone, published rate", arch=FASTER, spec=backbone(1)),
+        Variant(name="backbone, in multiples of 16", arch=FASTER, spec=backbone(16)),
+        Variant(name="whole, same MACs as published", arch=FASTER, spec=whole(same_share)),
+        Variant(name="whole, half of the MACs", arch=FASTER, spec=whole(0.5)),
+        Variant(name="whole, a quarter of the MACs", arch=FASTER, spec=whole(0.25)),
+    ]
+    few = {"rpn_post_nms_top_n_test": 300}
+    tables = {f"{FASTER} {size}": faster for size in SIZES}
+    tables[f"{FASTER} 480x640, 300 proposals"] = [
+        Variant(name="dense", arch=FASTER),
+        Variant(name="dense, 300 proposals", arch=FASTER, levers=few),
+        Variant(name="half, 300 proposals", arch=FASTER, spec=whole(0.5), levers=few),
+        Variant(name="quarter, 300 proposals", arch=FASTER, spec=whole(0.25), levers=few),
+    ]
+    for arch in (MASK, KEYPOINT):
+        twenty = {"box_detections_per_img": 20}
+        tables[f"{arch} 480x640"] = [
+            Variant(name="dense", arch=arch),
+            Variant(name="dense, 20 detections", arch=arch, levers=twenty),
+            Variant(name="half of the MACs", arch=arch, spec=whole(0.5)),
+            Variant(name="a quarter of the MACs", arch=arch, spec=whole(0.25)),
+            Variant(name="half, 20 detections", arch=arch, spec=whole(0.5), levers=twenty),
+        ]
+    return tables
+
+
+def main() -> None:
+    """Plan, export, measure and profile; every table is written as soon as it is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("runs/detectors"), help="exported files, kept")
+    parser.add_argument("--only", default="", help="tables whose name contains this")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    share = _published_share()
+    document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    document |= {"published_share_of_macs": share, "environment": environment()}
+    for title, members in variants(share).items():
+        if arguments.only in title:
+            shape = next(shape for size, shape in SIZES.items() if size in title)
+            print(title, flush=True)
+            document.setdefault("tables", {})[title] = _table(members, shape, arguments.work)
+            RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _published_share() -> float:
+    arch = _architecture(Variant(name="dense", arch=FASTER))
+    dense = arch.build()
+    small, _ = pruned(dense, arch, backbone(1))
+    inputs = arch.example()
+    return measure(arch.view(small), inputs).macs / measure(arch.view(dense), inputs).macs
+
+
+def _architecture(variant: Variant) -> Architecture:
+    return find(variant.arch).with_options(variant.levers, (PLANNED_AT,))
+
+
+def pruned(model: nn.Module, arch: Architecture, spec: RateSpec | None) -> tuple[nn.Module, PrunePlan]:
+    """Return the smaller model and its plan; widths are planned at one canvas for all."""
+    if spec is None:
+        return model, PrunePlan(arch=arch.name, steps=())
+    plan = make_plan(model, arch, spec, CRITERIA.get("l1")()).plan
+    return shrink(model, plan), plan
+
+
+def _table(members: Sequence[Variant], shape: tuple[int, ...], work: Path) -> dict[str, object]:
+    made = [_exported(variant, shape, work) for variant in members]
+    report = bench(
+        [candidate for candidate, _ in made],
+        backend="onnxruntime",
+        options=SessionOptions(threads=THREADS),
+        batches=(1,),
+        settings=MeasureSettings(min_blocks=6, min_runs=2, good_runs=2, discarded_runs=1, window=2),
+        progress=lambda what, done, total: print(f"\r{what} {done}/{total}   ", end="", flush=True),
+    )
+    macs = {candidate.name: count for candidate, count in made}
+    dense, *_ = macs.values()
+    stages = {candidate.name: _stages(candidate) for candidate, _ in made}
+    rows = [
+        {"model": name, "gmacs": count / 1e9, "macs_reduction": dense / count} for name, count in macs.items()
+    ]
+    return {"rows": rows, "stages_ms": stages, "report": report_to_json(report)}
+
+
+def _exported(variant: Variant, shape: tuple[int, ...], work: Path) -> tuple[Candidate, int]:
+    """Return an exported variant and its MACs at this canvas."""
+    torch.manual_seed(0)
+    arch = _architecture(variant)
+    model, plan = pruned(enlivened(arch.build()), arch, variant.spec)
+    enlivened(model)
+    arch = replace(arch, input=replace(arch.input, shapes=(shape,)))
+    cost = measure(arch.view(model), arch.example())
+    words = f"{variant.arch} {variant.name} {shape[1]}x{shape[2]}"
+    path = work / f"{words.replace(' ', '_').replace(',', '')}.onnx"
+    if not path.exists():
+        module, inputs = arch.deployed(model, arch.input)
+        manifest = Manifest(
+            arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input, plan=plan, method=variant.name,
+            cost_before=cost, cost_after=cost, weights_from="random initialisation",
+        )  # fmt: skip
+        export_onnx(module, inputs, path, metadata=metadata_of(manifest, inputs, model))
+    print(f"{words}: {cost.macs / 1e9:.1f} GMACs", flush=True)
+    digest = file_digest(path)
+    return Candidate(name=variant.name, path=path, inputs=read_input(path), digest=digest), cost.macs
+
+
+def _stages(candidate: Candidate) -> dict[str, float]:
+    names, arrays = input_names(candidate.inputs), example_arrays(candidate.inputs, 1, seed=(0,))
+    return stage_times(candidate.path, dict(zip(names, arrays, strict=True)), threads=THREADS)
+
+
+if __name__ == "__main__":
+    main()

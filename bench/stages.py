@@ -1,0 +1,98 @@
+"""Where the time of an exported detector goes, stage by stage, by ONNX Runtime's own profiler.
+
+The profiler slows calls down a little and its sum is no latency: the shares are what counts.
+"""
+
+import ast
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import onnx
+import onnxruntime
+
+from export.backends import Array
+
+STAGES: Final = (
+    ("backbone.body", "backbone"),
+    ("backbone.fpn", "FPN"),
+    ("rpn.head", "RPN head"),
+    ("rpn", "proposals and NMS"),
+    ("layout", "RoIAlign"),
+    ("boxes.pool", "RoIAlign"),
+    ("masks.pool", "RoIAlign"),
+    ("keypoints.pool", "RoIAlign"),
+    ("boxes.head", "box head"),
+    ("boxes.predictor", "box head"),
+    ("boxes", "detections and NMS"),
+    ("masks", "mask head"),
+    ("keypoints", "keypoint head"),
+)
+"""Module path -> stage; the longest path that fits decides."""
+
+OTHER: Final = "other"
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+def stage_times(path: Path, feed: Mapping[str, Array], *, threads: int, calls: int = 5) -> dict[str, float]:
+    """Return milliseconds per call by stage, in the order of `STAGES`; what cannot be placed is ``other``.
+
+    Args:
+        path: an ONNX file of the static detector graph.
+        feed: the input.
+        threads: of ONNX Runtime.
+        calls: profiled, after one that is not counted.
+    """
+    stages = _stage_of_outputs(path)
+    spent: defaultdict[str, float] = defaultdict(float)
+    for name, duration_us in _profile(path, feed, threads, calls + 1):
+        spent[stages.get(_plain(name), OTHER)] += duration_us
+    order = [*dict.fromkeys(stage for _, stage in STAGES), OTHER]
+    return {stage: spent[stage] / 1e3 / calls for stage in order if spent[stage]}
+
+
+def stage_of(scopes: Sequence[str]) -> str:
+    """Return the stage of a node from the paths of the modules around it, outermost first."""
+    for scope in reversed(scopes):
+        for path, stage in sorted(STAGES, reverse=True):
+            if scope == path or scope.startswith(f"{path}."):
+                return stage
+    return OTHER
+
+
+def _stage_of_outputs(path: Path) -> dict[str, str]:
+    """Return node name, and output name, -> stage; the optimiser renames nodes after their outputs."""
+    found: dict[str, str] = {}
+    for node in onnx.load(path, load_external_data=False).graph.node:
+        scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
+        stage = stage_of(ast.literal_eval(scopes))
+        found |= dict.fromkeys((node.name, *node.output), stage)
+    return found
+
+
+def _plain(name: str) -> str:
+    """Return the name that a node had before the optimiser fused it or changed its layout."""
+    return name.removeprefix("fused ").removesuffix("_nchwc")
+
+
+def _profile(path: Path, feed: Mapping[str, Array], threads: int, calls: int) -> list[tuple[str, float]]:
+    """Return (node name, microseconds) of every kernel call but those of the first run."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.enable_profiling = True
+        options.intra_op_num_threads = threads
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        for _ in range(calls):
+            session.run(None, dict(feed))
+        events = json.loads(Path(session.end_profiling()).read_text())
+    runs = sorted(event["ts"] for event in events if event["name"] == "model_run")
+    kernels = [event for event in events if event["name"].endswith("_kernel_time")]
+    return [
+        (event["name"].removesuffix("_kernel_time"), event["dur"])
+        for event in kernels
+        if len(runs) < 2 or event["ts"] >= runs[1]
+    ]

@@ -1,0 +1,156 @@
+"""Detectors through the common loop: they learn, imitate, and compute the same on two workers as on one."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.lively import enlivened
+from compressor.criteria import CRITERIA
+from compressor.errors import UsageError
+from compressor.prune import make_plan
+from compressor.shrink import shrink
+from compressor.training import fine_tune
+from compressor.types import RateSpec, Recipe
+from compressor.zoo import find
+from compressor.zoo.architecture import Architecture
+from detection.coco import CocoSet
+from detection.learning import attention, batch_loss, imitation
+from detection.task import DETECTION
+from tests.detection.coco_factory import write_coco
+from tests.detection.workload import SMALL
+
+NAME = "fasterrcnn_mobilenet_v3_large_fpn"
+WORKLOAD = Path(__file__).with_name("workload.py")
+
+
+def architecture(**kwargs: object) -> Architecture:
+    return find(NAME).with_options({**SMALL, **kwargs}, ((3, 64, 96),))
+
+
+def first_images_with_large_objects(images: CocoSet, count: int) -> CocoSet:
+    """Return images of one to three objects that each fill a twelfth of it."""
+    large = []
+    for position, image in enumerate(images.truth.images):
+        areas = [found.bbox[2] * found.bbox[3] for found in images.truth.learnable(image)]
+        if 1 <= len(areas) <= 3 and min(areas) > image.width * image.height / 12:
+            large.append(position)
+    chosen = large[:count]
+    truth = replace(images.truth, images=tuple(images.truth.images[p] for p in chosen))
+    return replace(images, truth=truth, indices=images.indices[np.array(chosen)])
+
+
+def test_a_pruned_detector_overfits_eight_real_images(shared: Path) -> None:
+    options = {
+        "rpn_post_nms_top_n_train": 100,
+        "rpn_pre_nms_top_n_train": 300,
+        "box_batch_size_per_image": 64,
+    }
+    arch = find(NAME).with_options({**SMALL, **options, "num_classes": 91}, ((3, 128, 160),))
+    torch.manual_seed(0)
+    model = arch.build()
+    plan = make_plan(model, arch, RateSpec(target="rate", fraction=0.3), CRITERIA.get("l1")()).plan
+    small = shrink(model, plan)
+    data = DETECTION.open(f"coco:{shared}/data/coco_small", arch.input, small)
+    eight = first_images_with_large_objects(data.train, 8)
+    one = first_images_with_large_objects(data.train, 1)
+    data = replace(data, train=eight, val=one, test=eight)
+    recipe = Recipe(
+        epochs=110, batch_size=8, lr=0.02, warmup_epochs=10, nesterov=False, weight_decay=0, augment=False
+    )
+    result = fine_tune(small, data, recipe)
+    assert result.history[-1].train_loss < result.history[0].train_loss / 5
+    score = DETECTION.score(small, eight)
+    assert score.box50 is not None
+    assert score.box50 > 90
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_coco(tmp_path_factory.mktemp("coco"), images=8, test_images=3)
+
+
+def run(coco: Path, out: Path, *options: str, workers: int = 1) -> dict:
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"] if workers > 1 else []
+    )
+    command = [sys.executable, *launcher, str(WORKLOAD), "--coco", str(coco), "--out", str(out), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return torch.load(out, weights_only=True)
+
+
+def test_two_workers_have_the_losses_of_one(coco: Path, tmp_path: Path) -> None:
+    alone = run(coco, tmp_path / "alone.pt", "--accumulate", "2")
+    both = run(coco, tmp_path / "both.pt", workers=2)
+    assert (alone["world"], both["world"]) == (1, 2)
+    assert both["losses"] == pytest.approx(alone["losses"], rel=1e-4)
+    assert alone["losses"][0] != alone["losses"][1]
+
+
+def test_the_draw_of_anchors_depends_on_epoch_and_image_alone(coco: Path) -> None:
+    arch = architecture()
+    model = arch.build().train()
+    data = DETECTION.open(f"coco:{coco}", arch.input, model)
+    where = {"rank": 0, "world": 1, "device": torch.device("cpu")}
+    batch = next(iter(data.train.training_batches(Recipe(batch_size=1), epoch=1, **where)))
+    torch.manual_seed(1)
+    first = batch_loss(model, batch, 0.0, None)
+    torch.manual_seed(2)
+    assert torch.equal(first, batch_loss(model, batch, 0.0, None))
+
+
+def test_losses_come_in_evaluation_mode_too_and_modes_are_kept(coco: Path) -> None:
+    arch = architecture()
+    model = arch.build()
+    data = DETECTION.open(f"coco:{coco}", arch.input, model)
+    batch = next(iter(data.train.batches(2, device=torch.device("cpu"))))
+    statistics = model.get_submodule("backbone.body.0.1").running_mean.clone()
+    loss = DETECTION.loss(model, batch, Recipe(), None)
+    assert loss.requires_grad
+    assert not any(module.training for module in model.modules())
+    assert torch.equal(model.get_submodule("backbone.body.0.1").running_mean, statistics)
+
+
+def test_a_student_of_another_width_learns_the_teachers_attention(coco: Path) -> None:
+    arch = architecture()
+    torch.manual_seed(0)
+    teacher = enlivened(arch.build())
+    plan = make_plan(teacher, arch, RateSpec(target="rate", fraction=0.5), CRITERIA.get("l1")()).plan
+    student = shrink(teacher, plan)
+    data = DETECTION.open(f"coco:{coco}", arch.input, student)
+    recipe = Recipe(epochs=8, batch_size=4, lr=0.02, distill=1.0, nesterov=False, augment=False)
+    history = fine_tune(student, data, recipe, teacher=teacher).history
+    assert history[-1].train_loss < 0.95 * history[0].train_loss
+
+
+def test_attention_is_of_unit_length_and_blind_to_width() -> None:
+    narrow = torch.rand(2, 3, 4, 5)
+    wide = narrow.repeat(1, 7, 1, 1)
+    (a,), (b,) = attention({"0": narrow}), attention({"0": wide})
+    torch.testing.assert_close(a, b)
+    torch.testing.assert_close(a.norm(dim=1), torch.ones(2))
+    assert float(imitation([a], [b])) < 1e-6
+
+
+def test_data_that_does_not_fit_is_refused(coco: Path) -> None:
+    arch = architecture(num_classes=2)
+    model = arch.build()
+    with pytest.raises(UsageError, match="coco:DIR"):
+        DETECTION.open("digits", arch.input, model)
+    with pytest.raises(UsageError):
+        DETECTION.open(f"coco:{coco}", arch.input, model)
+
+
+def test_gradients_of_a_detector_serve_taylor(coco: Path) -> None:
+    arch = architecture()
+    model = arch.build()
+    data = DETECTION.open(f"coco:{coco}", arch.input, model)
+    batches = data.train.batches(2, device=torch.device("cpu"))
+    spec = RateSpec(target="rate", fraction=0.3)
+    planned = make_plan(model, arch, spec, CRITERIA.get("taylor")(), batches)
+    assert planned.oracle.max_relative_difference is not None
