@@ -1,6 +1,7 @@
 """The task of finding objects: COCO-format data in, average precision out, through the common loop."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -31,6 +32,7 @@ class Detection:
 
     batch_size = 4
     recipe = REFERENCE_RECIPE
+    companion = Path(__file__).with_name("postprocess.py")
 
     def properties(self, model: nn.Module) -> dict[str, str]:
         """Return what the detector finds, and its number of classes."""

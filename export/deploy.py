@@ -6,6 +6,7 @@ artifact's own model, so that it covers both.
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from torch import nn
 from compressor.align import AlignReport, default_multiple, pad_to_multiple
 from compressor.artifact import Manifest, architecture_of
 from compressor.errors import UsageError
+from compressor.training import TASKS
 from compressor.types import InputSpec
 from compressor.zoo import Architecture
 from export.backends import BACKENDS, Session, SessionOptions
@@ -86,6 +88,7 @@ class Deployed:
         file: on disk.
         parity: comparison with PyTorch.
         inputs: what the file takes.
+        companion: Python file beside it that decodes its outputs, or None.
         aligned: what padding did, or None.
         precision: which layers compute in fewer bits, or None for fp32.
         auto: how the float layers were found, or None.
@@ -94,6 +97,7 @@ class Deployed:
     file: OnnxFile
     parity: ParityReport
     inputs: InputSpec
+    companion: Path | None = None
     aligned: AlignReport | None = None
     precision: PrecisionReport | None = None
     auto: AutoReport | None = None
@@ -125,9 +129,18 @@ def deploy(
         draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings)
         parity = _compared(model, arch, manifest, draft, settings)
         files = _moved(draft, path)
+    companion = _shipped(TASKS.get(arch.task).companion, path)
     size = sum(file.stat().st_size for file in files)
     file = replace(plain, path=path, bytes=size, sha256=file_digest(*files))
-    return Deployed(file=file, parity=parity, inputs=inputs, aligned=aligned, precision=precision, auto=auto)
+    return Deployed(
+        file=file,
+        parity=parity,
+        inputs=inputs,
+        companion=companion,
+        aligned=aligned,
+        precision=precision,
+        auto=auto,
+    )
 
 
 def _room(folder: str, kind: str, path: Path) -> Path:
@@ -206,6 +219,15 @@ _COMPARISONS: Final[dict[str, tuple[Comparison, Mapping[str, float]]]] = {
     "detection": (compare_detections, UNMATCHED_LIMITS),
 }
 """How two forms of a model are compared, by task, and what is allowed by precision."""
+
+
+def _shipped(companion: Path | None, path: Path) -> Path | None:
+    """Copy what decodes the outputs beside the file; it needs NumPy and nothing else."""
+    if companion is None:
+        return None
+    target = path.with_name(f"{path.stem}_{companion.name}")
+    shutil.copyfile(companion, target)
+    return target
 
 
 def _moved(draft: Path, path: Path) -> tuple[Path, ...]:

@@ -162,6 +162,8 @@ def _sentences(request: Request, deployed: Deployed) -> list[str]:
         f"{file.bytes / 1e6:.2f} MB, batch dynamic",
         deployed.parity.describe(),
     ]
+    if deployed.companion and request.format == "onnx":
+        said.append(f"{deployed.companion} decodes its outputs; it needs NumPy only")
     if deployed.precision:
         layers = deployed.precision
         said.append(f"{layers.converted} of {layers.nodes} layers compute in {layers.precision}")

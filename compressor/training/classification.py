@@ -1,6 +1,7 @@
 """The task of naming the class of an image."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,7 @@ class Classification:
 
     batch_size = 128
     recipe = Recipe()
+    companion: Path | None = None
 
     def properties(self, model: nn.Module) -> dict[str, str]:
         """Return nothing: shapes say it all."""

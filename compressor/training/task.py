@@ -4,6 +4,7 @@ A batch is whatever the task's data sets yield; only the task looks into it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -26,10 +27,12 @@ class Task(Protocol):
     Attributes:
         batch_size: images that a forward pass on a small machine takes at once.
         recipe: what trains by default.
+        companion: Python file that decodes the outputs of exported files and is shipped beside them, or None.
     """
 
     batch_size: int
     recipe: Recipe
+    companion: Path | None
 
     def properties(self, model: nn.Module) -> dict[str, str]:
         """Return what a file exported from ``model`` must say, so that it can be scored without the model."""

@@ -64,17 +64,16 @@ class IteratedSuppression(nn.Module):
         better, others, alive = _edges(boxes, -1), _edges(boxes, -2), valid[:, :, None]
         for start in range(0, max(self.counts), self.block):
             rows = max(row for row, count in enumerate(self.counts, start=1) if count > start)
-            if rows < alive.shape[1]:
-                better, others = [e[:, :rows] for e in better], [e[:, :rows] for e in others]
-                alive = alive[:, :rows]
-            over = self._overlaps([e[:, :, : self.block] for e in better], others)
+            stop = min(start + self.block, max(self.counts))
+            over = self._overlaps(
+                [edge[:, :rows, start:stop] for edge in better], [edge[:, :rows, :, start:] for edge in others]
+            )
+            alive = alive[:, :rows]
             keep, previous = self._fixed_point(alive[..., : self.block], over[..., : self.block])
             now.append(_with_rows(keep, len(self.counts)))
             before.append(_with_rows(previous, len(self.counts)))
-            if start + self.block < max(self.counts):
+            if stop < max(self.counts):
                 alive = torch.relu(alive[..., self.block :] - keep @ over[..., self.block :])
-                better = [e[:, :, self.block :] for e in better]
-                others = [e[..., self.block :] for e in others]
         kept = torch.cat(now, dim=-1)[:, :, 0]
         moved = (kept - torch.cat(before, dim=-1)[:, :, 0]).abs().amax(dim=(1, 2))
         return Survivors(keep=kept, settled=moved < 0.5)

@@ -36,8 +36,8 @@ class StaticSettings:
     proposals: int = 1000
     detections: int = 100
     candidates: int = 1000
-    nms_block: int = 128
-    nms_iterations: int = 8
+    nms_block: int = 256
+    nms_iterations: int = 12
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
