@@ -24,9 +24,10 @@ from bench.measure import MeasureSettings
 from bench.run import Candidate, bench
 from bench.stages import stage_times
 from compressor.artifact import Manifest
+from compressor.codec import digest, encode
 from compressor.cost import measure
 from compressor.criteria import CRITERIA
-from compressor.plan import PrunePlan
+from compressor.plan import PrunePlan, plan_from_json, plan_to_json
 from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.types import RateSpec
@@ -76,6 +77,7 @@ def backbone(round_to: int) -> RateSpec:
 
 def variants(same_share: float) -> dict[str, list[Variant]]:
     """Return what is measured together, by table; ``same_share`` is what the published rate leaves."""
+    few = {"rpn_post_nms_top_n_test": 300}
     faster = [
         Variant(name="dense", arch=FASTER),
         Variant(name="backbone, published rate", arch=FASTER, spec=backbone(1)),
@@ -84,22 +86,18 @@ def variants(same_share: float) -> dict[str, list[Variant]]:
         Variant(name="whole, half of the MACs", arch=FASTER, spec=whole(0.5)),
         Variant(name="whole, a quarter of the MACs", arch=FASTER, spec=whole(0.25)),
     ]
-    few = {"rpn_post_nms_top_n_test": 300}
-    tables = {f"{FASTER} {size}": faster for size in SIZES}
-    tables[f"{FASTER} 480x640, 300 proposals"] = [
-        Variant(name="dense", arch=FASTER),
+    faster += [
         Variant(name="dense, 300 proposals", arch=FASTER, levers=few),
-        Variant(name="half, 300 proposals", arch=FASTER, spec=whole(0.5), levers=few),
-        Variant(name="quarter, 300 proposals", arch=FASTER, spec=whole(0.25), levers=few),
+        Variant(name="half of the MACs, 300 proposals", arch=FASTER, spec=whole(0.5), levers=few),
     ]
-    for arch in (MASK, KEYPOINT):
+    tables = {f"{FASTER} {size}": faster for size in SIZES}
+    for arch in (KEYPOINT, MASK):
         twenty = {"box_detections_per_img": 20}
         tables[f"{arch} 480x640"] = [
             Variant(name="dense", arch=arch),
+            Variant(name="whole, half of the MACs", arch=arch, spec=whole(0.5)),
             Variant(name="dense, 20 detections", arch=arch, levers=twenty),
-            Variant(name="half of the MACs", arch=arch, spec=whole(0.5)),
-            Variant(name="a quarter of the MACs", arch=arch, spec=whole(0.25)),
-            Variant(name="half, 20 detections", arch=arch, spec=whole(0.5), levers=twenty),
+            Variant(name="half of the MACs, 20 detections", arch=arch, spec=whole(0.5), levers=twenty),
         ]
     return tables
 
@@ -111,7 +109,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="tables whose name contains this")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    share = _published_share()
+    share = _published_share(arguments.work)
     document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     document |= {"published_share_of_macs": share, "environment": environment()}
     for title, members in variants(share).items():
@@ -122,10 +120,10 @@ def main() -> None:
             RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _published_share() -> float:
+def _published_share(work: Path) -> float:
     arch = _architecture(Variant(name="dense", arch=FASTER))
-    dense = arch.build()
-    small, _ = pruned(dense, arch, backbone(1))
+    dense = enlivened(arch.build())
+    small, _ = pruned(dense, arch, backbone(1), work)
     inputs = arch.example()
     return measure(arch.view(small), inputs).macs / measure(arch.view(dense), inputs).macs
 
@@ -134,11 +132,17 @@ def _architecture(variant: Variant) -> Architecture:
     return find(variant.arch).with_options(variant.levers, (PLANNED_AT,))
 
 
-def pruned(model: nn.Module, arch: Architecture, spec: RateSpec | None) -> tuple[nn.Module, PrunePlan]:
-    """Return the smaller model and its plan; widths are planned at one canvas for all."""
+def pruned(
+    model: nn.Module, arch: Architecture, spec: RateSpec | None, work: Path
+) -> tuple[nn.Module, PrunePlan]:
+    """Return the smaller model and its plan; widths are planned at one canvas and kept for the others."""
     if spec is None:
         return model, PrunePlan(arch=arch.name, steps=())
-    plan = make_plan(model, arch, spec, CRITERIA.get("l1")()).plan
+    kept = work / f"{digest({'arch': arch.name, 'spec': encode(spec)})[:16]}.plan.json"
+    if not kept.exists():
+        plan = make_plan(model, arch, spec, CRITERIA.get("l1")()).plan
+        kept.write_text(json.dumps(plan_to_json(plan)))
+    plan = plan_from_json(json.loads(kept.read_text()), str(kept))
     return shrink(model, plan), plan
 
 
@@ -149,7 +153,7 @@ def _table(members: Sequence[Variant], shape: tuple[int, ...], work: Path) -> di
         backend="onnxruntime",
         options=SessionOptions(threads=THREADS),
         batches=(1,),
-        settings=MeasureSettings(min_blocks=6, min_runs=2, good_runs=2, discarded_runs=1, window=2),
+        settings=MeasureSettings(min_blocks=6, min_runs=1, good_runs=1, discarded_runs=1, window=1),
         progress=lambda what, done, total: print(f"\r{what} {done}/{total}   ", end="", flush=True),
     )
     macs = {candidate.name: count for candidate, count in made}
@@ -165,7 +169,7 @@ def _exported(variant: Variant, shape: tuple[int, ...], work: Path) -> tuple[Can
     """Return an exported variant and its MACs at this canvas."""
     torch.manual_seed(0)
     arch = _architecture(variant)
-    model, plan = pruned(enlivened(arch.build()), arch, variant.spec)
+    model, plan = pruned(enlivened(arch.build()), arch, variant.spec, work)
     enlivened(model)
     arch = replace(arch, input=replace(arch.input, shapes=(shape,)))
     cost = measure(arch.view(model), arch.example())
@@ -179,8 +183,8 @@ def _exported(variant: Variant, shape: tuple[int, ...], work: Path) -> tuple[Can
         )  # fmt: skip
         export_onnx(module, inputs, path, metadata=metadata_of(manifest, inputs, model))
     print(f"{words}: {cost.macs / 1e9:.1f} GMACs", flush=True)
-    digest = file_digest(path)
-    return Candidate(name=variant.name, path=path, inputs=read_input(path), digest=digest), cost.macs
+    sha256 = file_digest(path)
+    return Candidate(name=variant.name, path=path, inputs=read_input(path), digest=sha256), cost.macs
 
 
 def _stages(candidate: Candidate) -> dict[str, float]:

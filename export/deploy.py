@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -24,7 +25,7 @@ from compressor.zoo import Architecture
 from export.backends import BACKENDS, Session, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
-from export.parity import PARITY_LIMITS, ParityReport, compare
+from export.parity import MIN_CASES, PARITY_LIMITS, ParityReport, compare, compare_on
 from export.parity_detections import UNMATCHED_LIMITS, compare_detections
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
 from export.precision.calibration import Feeds
@@ -211,7 +212,12 @@ def _compared(
         TorchSession(reference, inputs, options) as expected,
         BACKENDS.get("onnxruntime").open(file, options) as found,
     ):
-        return comparison(expected, found, inputs, limit=limits[settings.precision])
+        limit = limits[settings.precision]
+        if settings.calibration and arch.task == "classification":
+            batches = islice(settings.calibration.batches, MIN_CASES)
+            images = (feed if isinstance(feed, tuple) else (feed,) for feed in batches)
+            return compare_on(expected, found, images, limit=limit)
+        return comparison(expected, found, inputs, limit=limit)
 
 
 _COMPARISONS: Final[dict[str, tuple[Comparison, Mapping[str, float]]]] = {

@@ -67,5 +67,7 @@ def test_commands_listed_in_the_readme_exist() -> None:
         text=True,
         env={**os.environ, "COLUMNS": "200"},
     ).stdout
-    assert listed == {"models", "prune", "finetune", "eval", "export", "bench", "doctor"}
+    assert listed == {
+        "models", "prune", "run", "inspect", "finetune", "eval", "export", "bench", "detect", "doctor",
+    }  # fmt: skip
     assert all(f" {command} " in help_text for command in listed)

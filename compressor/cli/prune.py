@@ -39,6 +39,10 @@ def prune(
         list[str] | None,
         typer.Option("--option", help="Option of the method, metric=cosine or rank=2; repeatable."),
     ] = None,
+    coring_compat: Annotated[
+        bool,
+        typer.Option("--coring-compat", help="CORING with its authors' accidents: raw signs, order on 1x1."),
+    ] = False,
     rates: Annotated[str | None, typer.Option("--rates", help='Published string: "[0.]+[0.18]*29".')] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="coring | central-filter.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Share of every group to remove.")] = None,
@@ -83,6 +87,9 @@ def prune(
     Examples: compress prune resnet50 --weights r50.pth --macs 0.5 --round-to 16 -o half;
     compress prune resnet56_cifar --rates "[0.]+[0.18]*29" --dry-run --json
     """
+    if coring_compat and method != "coring":
+        raise UsageError(f"--coring-compat says nothing to {method}", "give --method coring with it.")
+    options = [*(options or []), *(["compat=true"] if coring_compat else [])]
     ranking, parts = _scopes(scope or [])
     spec = _spec(rates, layout, rate, macs, params, ranking, round_to, keep, max_rate, allow_inexact)
     from compressor.cli.prune_run import Request, run
@@ -101,7 +108,7 @@ def prune(
     default = replace(TASKS.get(source.arch.task).recipe, seed=seed)
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None
     request = Request(
-        source=source, spec=spec, method=method, options=tuple(options or ()), data=data, recipe=resolved,
+        source=source, spec=spec, method=method, options=tuple(options), data=data, recipe=resolved,
         output=target, device=open_device(device), seed=seed, explain=explain, json=json,
     )  # fmt: skip
     run(request)

@@ -53,8 +53,8 @@ class StaticDetector(nn.Module):
             sizes: (B, 2) float, rows and columns of the image within the canvas.
 
         Returns:
-            Tensors with the batch first; D is ``settings.detections``, rows are best first, and rows that are
-            not used have score 0 and label 0.
+            Tensors with the batch first. D is ``settings.detections``, or the number of (proposal, class)
+            pairs where that is less; rows are best first, and those not used have score 0 and label 0.
 
             * ``num_detections`` (B,) int64: rows in use.
             * ``boxes`` (B, D, 4): left, top, right, bottom in pixels of the canvas, within the image.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import RoIHeads
 
+from compressor.errors import UsageError
 from detection.static.atlas import AtlasLayout, AtlasPool
 from detection.static.boxes import at_least, best, clip, decode, take
 from detection.static.nms import IteratedSuppression
@@ -39,6 +40,9 @@ class StaticBoxHead(nn.Module):
         layout: of the pyramid.
         proposals: boxes per image that come in.
         settings: sizes.
+
+    Raises:
+        UsageError: the predictor is not built as torchvision's.
     """
 
     def __init__(
@@ -50,8 +54,10 @@ class StaticBoxHead(nn.Module):
         self.predictor = heads.box_predictor
         self.coder = heads.box_coder
         self.score_thresh = max(float(heads.score_thresh), 0.0)
-        self.classes = int(heads.box_predictor.cls_score.out_features) - 1  # without the background
-        self.candidates = min(settings.candidates, proposals * self.classes)
+        self.classes = _outputs(heads.box_predictor) - 1  # without the background
+        pairs = proposals * self.classes
+        self.candidates = min(settings.candidates, pairs)
+        self.capped = self.candidates < pairs
         self.detections = min(settings.detections, self.candidates)
         self.suppress = IteratedSuppression((self.candidates,), heads.nms_thresh, settings)
 
@@ -76,13 +82,14 @@ class StaticBoxHead(nn.Module):
         keep = keep[:, 0]
         score, index = best(scores * keep, self.detections)
         real = (score > 0).to(boxes.dtype)
-        # Victims score less than all candidates, so a full list of detections cannot depend on the rest.
-        capped = above[:, -1] & (keep.sum(dim=1) < self.detections)
+        # Pairs beyond the cap score less than all candidates: a list that is full does not depend on them.
+        full = keep.sum(dim=1) >= self.detections
+        enough = full | ~above[:, -1] if self.capped else torch.ones_like(full)
         return Found(
             boxes=take(boxes, index) * real[..., None],
             scores=score,
             labels=labels.gather(1, index) * real.to(labels.dtype),
-            exact=settled & ~capped,
+            exact=settled & enough,
         )
 
 
@@ -91,6 +98,9 @@ class StaticMaskHead(nn.Module):
 
     The last layer is a 1 x 1 convolution to one map per class, so the map of class c is a product with row c
     of its weights.
+
+    Raises:
+        UsageError: the predictor ends otherwise.
     """
 
     def __init__(self, heads: RoIHeads, layout: AtlasLayout) -> None:
@@ -99,6 +109,11 @@ class StaticMaskHead(nn.Module):
         self.head = heads.mask_head
         *trunk, self.logits = heads.mask_predictor.children()
         self.trunk = nn.Sequential(*trunk)
+        if not isinstance(self.logits, nn.Conv2d) or self.logits.kernel_size != (1, 1):
+            raise UsageError(
+                f"the mask predictor ends with {type(self.logits).__name__}",
+                "let it end with a 1 x 1 convolution to one map per class, as torchvision's does",
+            )
 
     def forward(self, atlas: Tensor, found: Found) -> Tensor:
         """Return (B, D, m, m) probabilities."""
@@ -122,6 +137,16 @@ class StaticKeypointHead(nn.Module):
         """Return (B, D, K, m, m) logits."""
         maps: Tensor = self.predictor(self.head(self.pool(atlas, found.boxes)))
         return maps.view(*found.labels.shape, *maps.shape[1:])
+
+
+def _outputs(predictor: nn.Module) -> int:
+    scores = getattr(predictor, "cls_score", None)
+    if not isinstance(scores, nn.Linear):
+        raise UsageError(
+            f"the box predictor is a {type(predictor).__name__} without a linear layer cls_score",
+            "give it the parts of torchvision's FastRCNNPredictor",
+        )
+    return scores.out_features
 
 
 def _apart(boxes: Tensor, valid: Tensor, labels: Tensor) -> Tensor:

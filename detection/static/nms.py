@@ -66,7 +66,8 @@ class IteratedSuppression(nn.Module):
             rows = max(row for row, count in enumerate(self.counts, start=1) if count > start)
             stop = min(start + self.block, max(self.counts))
             over = self._overlaps(
-                [edge[:, :rows, start:stop] for edge in better], [edge[:, :rows, :, start:] for edge in others]
+                [edge[:, :rows, start:stop] for edge in better],
+                [edge[:, :rows, :, start:] for edge in others],
             )
             alive = alive[:, :rows]
             keep, previous = self._fixed_point(alive[..., : self.block], over[..., : self.block])

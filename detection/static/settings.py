@@ -51,15 +51,22 @@ class StaticSettings:
         for name in ("pre_nms", "proposals", "detections", "candidates", "nms_block", "nms_iterations"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", "give a number from 1")
+        if self.candidates < self.detections:
+            raise UsageError(
+                f"{self.candidates} candidates cannot become {self.detections} detections",
+                "give at least as many candidates, better ten times as many",
+            )
 
     @classmethod
     def of(cls, detector: GeneralizedRCNN, *, height: int, width: int) -> Self:
         """Return the settings with which the graph computes what ``detector`` computes."""
+        detections = detector.roi_heads.detections_per_img
         with evaluation(detector):
             return cls(
                 height=height,
                 width=width,
                 pre_nms=detector.rpn.pre_nms_top_n(),
                 proposals=detector.rpn.post_nms_top_n(),
-                detections=detector.roi_heads.detections_per_img,
+                detections=detections,
+                candidates=max(1000, detections),
             )

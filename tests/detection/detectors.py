@@ -24,8 +24,8 @@ NAMES = (
 )
 
 DETECTIONS = {  # the heads that follow are slow
-    "maskrcnn_resnet50_fpn": {"box_detections_per_img": 40},
-    "maskrcnn_resnet50_fpn_v2": {"box_detections_per_img": 40},
+    "maskrcnn_resnet50_fpn": {"box_detections_per_img": 20},
+    "maskrcnn_resnet50_fpn_v2": {"box_detections_per_img": 20},
     "keypointrcnn_resnet50_fpn": {"box_detections_per_img": 10},
 }
 
@@ -52,19 +52,21 @@ def structured_images(batch: int, height: int, width: int, seed: int = 0) -> Ten
 def lively(name: str, *, seed: int = 0, **settings: object) -> GeneralizedRCNN:
     """Return the torchvision detector ``name`` with random weights, in evaluation mode."""
     torch.manual_seed(seed)
-    small = {"min_size": 128, "max_size": 160, "rpn_post_nms_top_n_test": 200} | DETECTIONS.get(name, {})
+    small = {"min_size": 128, "max_size": 160, "rpn_post_nms_top_n_test": 100} | DETECTIONS.get(name, {})
     build = getattr(torchvision.models.detection, name)
     return enlivened(build(weights=None, weights_backbone=None, **small | settings).eval())
 
 
 def enlivened(detector: GeneralizedRCNN) -> GeneralizedRCNN:
     """Make a detector find objects, in place."""
-    images = list(structured_images(4, 128, 160, seed=99))
+    images = list(structured_images(3, 128, 160, seed=99))
     with _standardised_inputs(detector, (FrozenBatchNorm2d, nn.BatchNorm2d)):
         detector(images)
     heads = detector.roi_heads
     _rescale(detector, images, {detector.rpn.head.cls_logits: 6.0, detector.rpn.head.bbox_pred: 1.0})
     _rescale(detector, images, {heads.box_predictor.cls_score: 8.0, heads.box_predictor.bbox_pred: 3.0})
+    if heads.has_keypoint():
+        _rescale(detector, images, {heads.keypoint_predictor.kps_score_lowres: 6.0})
     if heads.has_mask():
         with _standardised_inputs(heads.mask_head, (nn.BatchNorm2d,)):
             detector(images)
@@ -106,5 +108,7 @@ def _rescale(detector: nn.Module, images: list[Tensor], peaks: Mapping[nn.Module
             values = torch.cat(seen[layer], dim=1)
             mean = values.mean(dim=1)
             scale = peak / ((values - mean[:, None]).abs().amax(dim=1) + 1e-6)
-            layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.dim() - 1)))
+            shape = [1] * layer.weight.dim()
+            shape[isinstance(layer, nn.ConvTranspose2d)] = -1  # the output axis of its weights is the second
+            layer.weight.mul_(scale.view(shape))
             layer.bias.copy_((layer.bias - mean) * scale)

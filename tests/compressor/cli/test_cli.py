@@ -149,3 +149,30 @@ def test_a_run_is_not_resumed_from_another_start(folder: Path) -> None:
     done = compress(*words, "-o", "again", cwd=folder, code=2)
     assert "started from other weights" in done.stderr
     assert not (folder / "again").exists()
+
+
+def test_coring_compat_is_an_option_of_coring_alone(tmp_path: Path) -> None:
+    words = ["prune", "resnet20_cifar", "--rate", 0.5, "--dry-run"]
+    short = answer(*words, "--method", "coring", "--coring-compat", cwd=tmp_path)
+    long = answer(*words, "--method", "coring", "--option", "compat=true", cwd=tmp_path)
+    assert short["plan"]["digest"] == long["plan"]["digest"]
+    done = compress(*words, "--coring-compat", cwd=tmp_path, code=2)
+    assert "--coring-compat says nothing to l1" in done.stderr
+
+
+def test_export_in_int8_with_an_accuracy_limit(folder: Path) -> None:
+    options = ["--precision", "int8", "--calib", "digits", "--calib-images", 64, "--int8-auto", 2]
+    document = answer("export", "small", "-o", "int8.onnx", *options, cwd=folder)
+    assert 0 < document["layers"]["converted"] <= document["layers"]["nodes"]
+    auto = document["int8_auto"]
+    assert auto["int8_score"] >= auto["fp32_score"] - 2
+    scores = [answer("eval", m, "--data", "digits", cwd=folder)["top1"] for m in ("small", "int8.onnx")]
+    assert abs(scores[0] - scores[1]) < 10
+
+
+def test_export_pads_widths_that_are_no_multiples(folder: Path, tmp_path: Path) -> None:
+    answer("prune", "resnet20_cifar", "--rate", 0.3, "-o", "odd", cwd=tmp_path)
+    document = answer("export", "odd", "-o", "odd.onnx", "--align", 8, cwd=tmp_path)
+    assert document["aligned"]["padded"]
+    assert all(group["after"] % 8 == 0 for group in document["aligned"]["padded"])
+    assert document["parity"]["max_relative_difference"] <= 1e-4

@@ -1,0 +1,99 @@
+"""What padding pruned widths costs and gains: ``python -m bench.alignment``.
+
+ResNet-50 pruned by two published rate strings and DenseNet-121 with a third of every group gone, each as it
+is and padded to multiples of 8 and 16, in ONNX Runtime on two threads. The padded models compute the same
+(`compressor.align` proves it) with more multiply-adds. Weights are random: speed does not depend on them.
+"""
+
+import argparse
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bench.document import report_to_json
+from bench.measure import MeasureSettings
+from bench.rounding import STRINGS
+from bench.run import Candidate, bench
+from compressor.align import AlignReport, pad_to_multiple
+from compressor.criteria import CRITERIA
+from compressor.prune import make_plan
+from compressor.shrink import shrink
+from compressor.types import RateSpec
+from compressor.zoo import Architecture, find
+from export.backends import SessionOptions
+from export.to_onnx import export_onnx
+
+RESULTS = Path(__file__).parent / "results" / "alignment.json"
+SUBJECTS = {
+    "resnet50 A": ("resnet50", RateSpec(target="rates", rates=STRINGS["A"], layout="coring")),
+    "resnet50 B": ("resnet50", RateSpec(target="rates", rates=STRINGS["B"], layout="coring")),
+    "densenet121": ("densenet121", RateSpec(target="rate", fraction=1 / 3)),
+}
+MULTIPLES = {"padded to 8": 8, "padded to 16": 16}
+
+Row = dict[str, object]
+
+
+def main() -> None:
+    """Measure every subject against its padded forms, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=12.0, help="timed seconds per network and batch")
+    parser.add_argument("--only", choices=SUBJECTS, help="measure one and print, without writing")
+    chosen = parser.parse_args()
+    names = [chosen.only] if chosen.only else list(SUBJECTS)
+    rows = [row for name in names for row in measured(name, chosen.seconds)]
+    if not chosen.only:
+        RESULTS.write_text(json.dumps({"rates": STRINGS, "rows": rows}, indent=1) + "\n")
+
+
+def measured(name: str, budget_s: float) -> list[Row]:
+    """Measure one subject as it is and padded, interleaved."""
+    model, arch = _pruned(name)
+    reports = {}
+    with tempfile.TemporaryDirectory() as folder:
+        candidates = [_exported("as pruned", model, arch, Path(folder))]
+        for stem, multiple in MULTIPLES.items():
+            padded, reports[stem] = pad_to_multiple(model, arch.example(), multiple)
+            candidates.append(_exported(stem, padded, arch, Path(folder)))
+        report = bench(
+            candidates, backend="onnxruntime", options=SessionOptions(threads=2), batches=(1, 8),
+            settings=MeasureSettings(budget_s=budget_s),
+        )  # fmt: skip
+    document = report_to_json(report)
+    rows = [_row(name, result, reports) for result in document["results"]]
+    return [*rows, {"subject": name, "report": document}]
+
+
+def _pruned(name: str) -> tuple[nn.Module, Architecture]:
+    torch.manual_seed(0)
+    arch_name, spec = SUBJECTS[name]
+    arch = find(arch_name)
+    model = arch.build()
+    return shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan), arch
+
+
+def _exported(name: str, model: nn.Module, arch: Architecture, folder: Path) -> Candidate:
+    file = export_onnx(model, arch.input, folder / f"{name}.onnx", metadata={})
+    return Candidate(name=name, path=file.path, inputs=arch.input, digest=file.sha256)
+
+
+def _row(subject: str, result: dict[str, object], reports: dict[str, AlignReport]) -> Row:
+    align = reports.get(str(result["model"]))
+    row: Row = {
+        "subject": subject, "model": result["model"], "batch": result["batch"], "p50_ms": result["p50_ms"],
+        "speedup": result["speedup"],
+    }  # fmt: skip
+    if align is not None:
+        row["macs_growth"] = align.macs_after / align.macs_before - 1
+        row["groups_padded"], row["groups_left"] = len(align.padded), len(align.left)
+        row["multiple"], row["left"] = align.multiple, [asdict(group) for group in align.left]
+    print({key: value for key, value in row.items() if key != "left"}, flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    main()
