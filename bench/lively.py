@@ -24,8 +24,8 @@ NAMES = (
 )
 
 DETECTIONS = {  # the heads that follow are slow
-    "maskrcnn_resnet50_fpn": {"box_detections_per_img": 40},
-    "maskrcnn_resnet50_fpn_v2": {"box_detections_per_img": 40},
+    "maskrcnn_resnet50_fpn": {"box_detections_per_img": 20},
+    "maskrcnn_resnet50_fpn_v2": {"box_detections_per_img": 20},
     "keypointrcnn_resnet50_fpn": {"box_detections_per_img": 10},
 }
 
@@ -52,20 +52,24 @@ def structured_images(batch: int, height: int, width: int, seed: int = 0) -> Ten
 def lively(name: str, *, seed: int = 0, **settings: object) -> GeneralizedRCNN:
     """Return the torchvision detector ``name`` with random weights, in evaluation mode."""
     torch.manual_seed(seed)
-    small = {"min_size": 128, "max_size": 160, "rpn_post_nms_top_n_test": 200} | DETECTIONS.get(name, {})
+    small = {"min_size": 128, "max_size": 160, "rpn_post_nms_top_n_test": 100} | DETECTIONS.get(name, {})
     build = getattr(torchvision.models.detection, name)
     return enlivened(build(weights=None, weights_backbone=None, **small | settings).eval())
 
 
 def enlivened(detector: GeneralizedRCNN) -> GeneralizedRCNN:
     """Make a detector find objects, in place."""
-    images = list(structured_images(4, 128, 160, seed=99))
+    images = list(structured_images(3, 128, 160, seed=99))
     with _standardised_inputs(detector, (FrozenBatchNorm2d, nn.BatchNorm2d)):
         detector(images)
     heads = detector.roi_heads
     _rescale(detector, images, {detector.rpn.head.cls_logits: 6.0, detector.rpn.head.bbox_pred: 1.0})
     _rescale(detector, images, {heads.box_predictor.cls_score: 8.0, heads.box_predictor.bbox_pred: 3.0})
+    if heads.has_keypoint():
+        _rescale(detector, images, {heads.keypoint_predictor.kps_score_lowres: 6.0})
     if heads.has_mask():
+        with _standardised_inputs(heads.mask_head, (nn.BatchNorm2d,)):
+            detector(images)
         _rescale(detector, images, {heads.mask_predictor[-1]: 6.0})
     return detector
 
@@ -75,12 +79,13 @@ def _standardised_inputs(detector: nn.Module, kinds: tuple[type, ...]) -> Iterat
     """Give every norm the mean and variance of what it sees."""
 
     def measure(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0].numel() == 0:  # a mask head, as long as nothing is detected
+            return
         values = inputs[0].transpose(0, 1).flatten(1)
         norm.get_buffer("running_mean").copy_(values.mean(dim=1))
         spread = values.var(dim=1, correction=0)
-        norm.get_buffer("running_var").copy_(
-            spread + 0.1 * spread.mean() + 1e-5
-        )  # silent channels must stay quiet
+        floor = 0.1 * spread.mean() + 1e-5  # silent channels must stay quiet
+        norm.get_buffer("running_var").copy_(spread + floor)
 
     handles = [m.register_forward_pre_hook(measure) for m in detector.modules() if isinstance(m, kinds)]
     with torch.no_grad():
@@ -104,6 +109,8 @@ def _rescale(detector: nn.Module, images: list[Tensor], peaks: Mapping[nn.Module
             values = torch.cat(seen[layer], dim=1)
             mean = values.mean(dim=1)
             scale = peak / ((values - mean[:, None]).abs().amax(dim=1) + 1e-6)
+            shape = [1] * layer.get_parameter("weight").dim()
+            shape[isinstance(layer, nn.ConvTranspose2d)] = -1  # the output axis of its weights is the second
             weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
-            weight.mul_(scale.view(-1, *[1] * (weight.dim() - 1)))
+            weight.mul_(scale.view(shape))
             bias.copy_((bias - mean) * scale)

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.pages.criteria import criteria_accuracy, one_by_one
+from bench.pages.detectors import detector_parity, detectors
+from bench.pages.markdown import interval
 from bench.pages.markdown import table as _table
+from bench.pages.precision import alignment, int8, int8_speed
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -24,6 +27,11 @@ def page() -> str:
     sections: dict[str, Callable[[Any], str]] = {
         "prune_speed.json": _prune_speed,
         "rounding.json": _rounding,
+        "detectors.json": detectors,
+        "detector_parity.json": detector_parity,
+        "alignment.json": alignment,
+        "int8.json": int8,
+        "int8_speed.json": int8_speed,
         "real_weights.json": _real_weights,
         "criteria_accuracy.json": criteria_accuracy,
         "one_by_one.json": one_by_one,
@@ -68,7 +76,7 @@ def _rounding(data: Row) -> str:
             row["batch"],
             f"{row['p50_ms']:.1f}",
             f"{row['macs_reduction']:.2f}",
-            _interval(row["speedup"]),
+            interval(row["speedup"]),
             f"{row['speedup_over_macs_reduction']:.2f}" if row["speedup"] else "",
         )
         for row in data["rows"]
@@ -79,14 +87,6 @@ def _rounding(data: Row) -> str:
         "that arrives as speed.\n\n"
         + _table(("widths", "batch", "p50 ms", "MACs /", "speed-up", "speed-up / MACs"), rows)
     )
-
-
-def _interval(speedup: Row | None) -> str:
-    if speedup is None:
-        return "1"
-    if speedup["verdict"] == "no difference":
-        return f"no difference ({speedup['low']:.2f}..{speedup['high']:.2f})"
-    return f"{speedup['value']:.2f} ({speedup['low']:.2f}..{speedup['high']:.2f})"
 
 
 def _real_weights(data: Row) -> str:

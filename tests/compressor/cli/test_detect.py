@@ -23,7 +23,7 @@ from compressor.plan import PrunePlan
 from compressor.zoo import find
 from detection.media import opened
 from export.deploy import deploy
-from tests.detection.detectors import enlivened
+from bench.lively import enlivened
 from tests.detection.films import FRAMES, HEIGHT, WIDTH, cut, film, image, with_broken_frames
 
 DETECTOR, CLASSIFIER = "fasterrcnn_mobilenet_v3_large_fpn", "resnet20_cifar"

@@ -20,12 +20,12 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.resnet import resnet18
 from torchvision.ops import MultiScaleRoIAlign
 
+from bench.lively import NAMES, enlivened, lively, structured_images
 from compressor.errors import UsageError
 from compressor.types import InputSpec
 from detection.reference import match, reference_detections
 from detection.static import StaticDetector, StaticSettings
 from export.to_onnx import export_onnx
-from tests.detection.detectors import NAMES, enlivened, lively, structured_images
 
 HEIGHT, WIDTH = 160, 224
 SIZES = torch.tensor([[160.0, 224.0], [75.0, 100.0]])

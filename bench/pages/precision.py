@@ -1,0 +1,57 @@
+"""The sections on alignment and on 8-bit integers."""
+
+from typing import Any
+
+from bench.pages.markdown import interval, table
+
+Row = dict[str, Any]
+
+
+def alignment(data: Row) -> str:
+    """Return the section of ``results/alignment.json``."""
+    rows = [
+        (
+            f"{row['subject']}, {row['model']}",
+            row["batch"],
+            f"{row['macs_growth']:+.1%}" if "macs_growth" in row else "",
+            f"{row['p50_ms']:.1f}",
+            interval(row["speedup"]),
+        )
+        for row in data["rows"]
+        if "batch" in row
+    ]
+    return (
+        "## Padding pruned widths at export\n\n`python -m bench.alignment`: the same outputs (1e-5), more MACs; "
+        "ONNX Runtime, 2 threads, interleaved,\n95 % interval of the ratio against the unpadded file.\n\n"
+        + table(("network", "batch", "MACs", "p50 ms", "speed-up"), rows)
+    )
+
+
+def int8(data: Row) -> str:
+    """Return the section of ``results/int8.json``."""
+    rows = [
+        (row["model"], row["precision"], f"{row['top1']:.2f}", row["images"], _share(row))
+        for row in data["rows"]
+    ]
+    return (
+        "## Accuracy in fewer bits\n\n`python -m bench.int8`: top-1 in percent on test images; ranges come from "
+        f"training images. `auto` may lose {data['limit']} points on\nvalidation images, and keeps as few layers "
+        "float as that takes.\n\n" + table(("model", "file", "top-1 %", "images", "layers converted"), rows)
+    )
+
+
+def _share(row: Row) -> str:
+    return f"{row['share']:.0%}" if "share" in row else ""
+
+
+def int8_speed(data: Row) -> str:
+    """Return the section of ``results/int8_speed.json``."""
+    rows = [
+        (row["backend"], row["model"], row["batch"], f"{row['p50_ms']:.1f}", interval(row["speedup"]))
+        for row in data["rows"]
+    ]
+    return (
+        "## ResNet-50 in fewer bits on this CPU\n\n`python -m bench.int8_speed`: 224x224, 2 threads, interleaved "
+        f"within a runtime. {data['note']}\n\n"
+        + table(("runtime", "network", "batch", "p50 ms", "speed-up"), rows)
+    )
