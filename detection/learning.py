@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from compressor.errors import CompressError
 from detection.coco import DetectionBatch
 
-
 _TINY: Final = 1e-30  # squares of an untrained network's features are far below the usual 1e-12
 
 

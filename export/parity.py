@@ -84,20 +84,6 @@ class ParityReport:
         )
 
 
-def parity_limit(precision: str) -> float:
-    """Return the largest relative difference that counts as equal.
-
-    Raises:
-        UsageError: outputs of this precision are judged by accuracy, not by difference.
-    """
-    if precision not in PARITY_LIMITS:
-        raise UsageError(
-            f"no parity limit is defined for precision {precision!r}",
-            f"compare accuracy on data instead; limits exist for {', '.join(PARITY_LIMITS)}",
-        )
-    return PARITY_LIMITS[precision]
-
-
 def compare(
     reference: Session,
     candidate: Session,
@@ -117,7 +103,7 @@ def compare(
         batches: batch sizes; leave out the traced one. One size only where the model's batch is fixed.
         cases: different inputs per batch size, at least five.
         seed: of the random inputs.
-        limit: largest relative difference, from `parity_limit`.
+        limit: largest relative difference, from `PARITY_LIMITS`.
 
     Raises:
         ParityError: names, shapes or types differ, a value is not finite, or the limit is exceeded.

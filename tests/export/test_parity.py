@@ -13,7 +13,7 @@ from compressor.errors import ParityError, UsageError
 from compressor.types import InputSpec
 from export.backends import BACKENDS, Array, Feed, Session, SessionOptions
 from export.backends.pytorch import TorchSession
-from export.parity import MIN_CASES, ParityReport, compare, parity_limit, relative_difference
+from export.parity import MIN_CASES, ParityReport, compare, compare_on, relative_difference
 
 
 class Echo:
@@ -146,7 +146,10 @@ def test_relative_difference(expected: list[float], found: list[float], differen
     assert relative_difference(np.array(expected), np.array(found)) == difference
 
 
-def test_only_precisions_with_a_meaningful_limit_have_one() -> None:
-    assert parity_limit("fp32") == 1e-4
-    with pytest.raises(UsageError, match="accuracy"):
-        parity_limit("int8")
+def test_given_inputs_are_compared_as_they_are() -> None:
+    feeds = [(np.ones((2, 3), dtype=np.float32),), (np.full((4, 3), 2.0, dtype=np.float32),)]
+    report = compare_on(Echo(lambda x: x), Echo(lambda x: x * np.float32(1.25)), feeds, limit=0.5)
+    assert [case.batch for case in report.cases] == [2, 4]
+    assert report.max_relative_difference == pytest.approx(0.25)
+    with pytest.raises(ParityError, match="the limit is 1e-01"):
+        compare_on(Echo(lambda x: x), Echo(lambda x: x * np.float32(1.25)), feeds, limit=0.1)

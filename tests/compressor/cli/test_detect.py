@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from bench.lively import enlivened
 from compressor.artifact import Manifest, load_artifact, save_artifact
 from compressor.cli import main
 from compressor.cost import measure
@@ -23,7 +24,6 @@ from compressor.plan import PrunePlan
 from compressor.zoo import find
 from detection.media import opened
 from export.deploy import deploy
-from bench.lively import enlivened
 from tests.detection.films import FRAMES, HEIGHT, WIDTH, cut, film, image, with_broken_frames
 
 DETECTOR, CLASSIFIER = "fasterrcnn_mobilenet_v3_large_fpn", "resnet20_cifar"
