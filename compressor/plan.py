@@ -1,7 +1,7 @@
 """Plans: what will be done to a model, as data. Making one touches no model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,11 @@ class PrunePlan:
     def digest(self) -> str:
         """Return the sha256 of the plan."""
         return digest(plan_to_json(self))
+
+
+def joined(first: PrunePlan, second: PrunePlan) -> PrunePlan:
+    """Return the plan that does one after the other."""
+    return replace(second, steps=(*first.steps, *second.steps), notes=(*first.notes, *second.notes))
 
 
 def plan_to_json(plan: PrunePlan) -> Json:

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,33 @@ _COUNTERS = ("total_ops", "total_params")
 """What thop leaves in the state dict of a model that it profiled."""
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema")
+
+
+def built(
+    arch: Architecture,
+    weights: Path | None,
+    options: Mapping[str, Any],
+    shapes: tuple[tuple[int, ...], ...] | None = None,
+) -> tuple[nn.Module, Architecture, str]:
+    """Build a model, with a checkpoint where there is one.
+
+    What the checkpoint implies, the number of classes for instance, is asked of it; ``options`` overrule it.
+
+    Returns:
+        The model, its architecture with arguments and input, and a sentence on its weights.
+
+    Raises:
+        UsageError: the checkpoint cannot be read safely, or does not fit.
+    """
+    if weights is None:
+        arch = arch.with_options(options, shapes)
+        return arch.build(), arch, "random initialisation"
+    state = arch.rename(read_state(weights))
+    arch = arch.with_options({**arch.implied(state), **options}, shapes)
+    model = arch.build()
+    load_state(model, state, weights, arch)
+    random = arch.optional(state)
+    return model, arch, f"{weights.name}; random in {', '.join(random)}" if random else weights.name
 
 
 def load_weights(model: nn.Module, path: Path, arch: Architecture) -> None:

@@ -1,35 +1,25 @@
 """A criterion and its data from what the user typed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from itertools import islice
 
 import torch
 
 from compressor.cli.training import parse_setting
-from compressor.criteria import CRITERIA, Criterion
+from compressor.criteria import Criterion, criterion_of
 from compressor.data import DataSplits
-from compressor.registry import unknown_name
 from compressor.training.task import TASKS, Batch
 
 _CALIBRATION_BATCHES = 8
 
 
-def criterion_of(method: str, options: Sequence[str], seed: int) -> Criterion:
-    """Return the criterion with the options given; one that is random gets the command's seed.
+def chosen_criterion(method: str, options: Sequence[str], seed: int) -> Criterion:
+    """Return the criterion with options as typed, ``key=value``.
 
     Raises:
         UsageError: there is no such criterion or option, or an option's value is not allowed.
     """
-    kind = CRITERIA.get(method)
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    values: dict[str, object] = {"seed": seed} if "seed" in known else {}
-    for setting in options:
-        key, value = parse_setting(setting, "--option")
-        if key not in known:
-            raise unknown_name(f"option of {method}", key, sorted(known))
-        values[key] = value
-    return kind(**values)
+    return criterion_of(method, dict(parse_setting(option, "--option") for option in options), seed)
 
 
 def calibration(data: DataSplits | None, criterion: Criterion) -> Iterator[Batch] | None:

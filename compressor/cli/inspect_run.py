@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 import compressor
 from compressor.cli import output
-from compressor.cli.criterion import calibration, criterion_of
+from compressor.cli.criterion import calibration, chosen_criterion
 from compressor.cli.inspect_cache import DENSE, Qualities, open_qualities, weights_digest
 from compressor.cli.sources import Source
 from compressor.codec import Json, encode
@@ -83,7 +83,7 @@ def _studied(request: Request) -> _Result:
     task = TASKS.get(source.arch.task)
     data = task.open(request.data, source.arch.input, source.model)
     images = limited(getattr(data, request.split), request.limit)
-    criterion = criterion_of(request.method, request.options, request.seed)
+    criterion = chosen_criterion(request.method, request.options, request.seed)
     study = plan_study(
         source.model, source.arch, criterion, request.rates, calibration(data, criterion), request.groups
     )

@@ -93,7 +93,7 @@ def prune(
     ranking, parts = _scopes(scope or [])
     spec = _spec(rates, layout, rate, macs, params, ranking, round_to, keep, max_rate, allow_inexact)
     from compressor.cli.prune_run import Request, run
-    from compressor.cli.sources import open_device, open_model, output_path, outside, seed_all
+    from compressor.cli.sources import open_device, open_model, output_path, seed_all
     from compressor.cli.training import resolve_recipe
     from compressor.training import TASKS
 
@@ -104,7 +104,7 @@ def prune(
     seed_all(seed)
     levers = {"proposals": proposals, "detections": detections}
     source = open_model(model, weights, classes, shape, levers)
-    spec = replace(spec, protect=(*spec.protect, *outside(source.arch, parts)))
+    spec = replace(spec, protect=(*spec.protect, *source.arch.outside(parts)))
     default = replace(TASKS.get(source.arch.task).recipe, seed=seed)
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None
     request = Request(

@@ -1,6 +1,6 @@
 """What ``compress prune`` does, in order: plan, shrink, count, score, fine-tune, save, report."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,12 @@ from torch import nn
 
 from compressor.artifact import Manifest, save_artifact
 from compressor.cli import output
-from compressor.cli.criterion import calibration, criterion_of
+from compressor.cli.criterion import calibration, chosen_criterion
 from compressor.cli.sources import Source
 from compressor.codec import Json, encode
 from compressor.cost import measure
 from compressor.data import DataSplits
-from compressor.plan import PrunePlan
+from compressor.plan import PrunePlan, joined
 from compressor.prune import Planned, make_plan
 from compressor.scores import Score
 from compressor.shrink import shrink
@@ -44,7 +44,7 @@ class Request:
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
     source = request.source
-    criterion = criterion_of(request.method, request.options, request.seed)
+    criterion = chosen_criterion(request.method, request.options, request.seed)
     task = TASKS.get(source.arch.task)
     data = task.open(request.data, source.arch.input, source.model) if request.data else None
     if data and data.summary:
@@ -110,11 +110,6 @@ def _manifest(
         recipe=request.recipe,
         oracle=planned.oracle,
     )
-
-
-def joined(first: PrunePlan, second: PrunePlan) -> PrunePlan:
-    """Return the plan that does one after the other."""
-    return replace(second, steps=(*first.steps, *second.steps), notes=(*first.notes, *second.notes))
 
 
 def _asked(spec: RateSpec) -> str:

@@ -1,8 +1,9 @@
 """From what the user typed to a model in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,7 +11,7 @@ from torch import nn
 from compressor.artifact import Manifest, architecture_of, is_artifact, load_artifact, read_manifest
 from compressor.errors import BackendMissingError, UsageError
 from compressor.plan import PrunePlan
-from compressor.weights import load_state, read_state
+from compressor.weights import built
 from compressor.zoo import Architecture, find
 
 
@@ -52,24 +53,10 @@ def open_model(
             f"{name} is a folder but no artifact: it has no manifest.json", "give the folder of -o."
         )
     arch = find(name)
-    state = arch.rename(read_state(weights)) if weights else {}
-    kwargs = dict(arch.implied(state)) if state else {}
-    kwargs |= {} if classes is None else {"num_classes": classes}
-    kwargs |= _pulled(arch, levers or {})
-    arch = arch.with_options(kwargs, parse_shapes(shape) if shape else None)
-    model = arch.build()
-    if weights is not None:
-        load_state(model, state, weights, arch)
-    plan = PrunePlan(arch=arch.name, steps=())
-    return Source(
-        model=model, arch=arch, plan=plan, weights=_in_words(weights, arch.optional(state) if state else ())
-    )
-
-
-def _in_words(weights: Path | None, random: tuple[str, ...]) -> str:
-    if weights is None:
-        return "random initialisation"
-    return f"{weights.name}; random in {', '.join(random)}" if random else weights.name
+    options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+    options |= _pulled(arch, levers or {})
+    model, arch, words = built(arch, weights, options, parse_shapes(shape) if shape else None)
+    return Source(model=model, arch=arch, plan=PrunePlan(arch=arch.name, steps=()), weights=words)
 
 
 def _pulled(arch: Architecture, levers: Levers) -> dict[str, int]:
@@ -110,19 +97,6 @@ def _from_artifact(
         weights=manifest.weights_from,
         manifest=manifest,
     )
-
-
-def outside(arch: Architecture, parts: Sequence[str]) -> tuple[str, ...]:
-    """Return patterns of the modules that are in none of ``parts``, as `Architecture.scopes` names them.
-
-    Raises:
-        UsageError: the architecture has no such part.
-    """
-    for part in parts:
-        if part not in arch.scopes:
-            known = ", ".join(["uniform", "global", *arch.scopes])
-            raise UsageError(f"{arch.name} has no scope {part!r}", f"its scopes are {known}.")
-    return tuple(pattern for part in parts for pattern in arch.scopes[part])
 
 
 def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:

@@ -5,12 +5,17 @@ which stacks what belongs to each unit whatever the layers are, and returns one 
 keep.
 """
 
-from typing import ClassVar, Protocol
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from compressor.criteria.view import GroupView, Stat
-from compressor.registry import Registry
+from compressor.errors import UsageError
+from compressor.registry import Registry, unknown_name
 
 
 class Criterion(Protocol):
@@ -30,3 +35,25 @@ class Criterion(Protocol):
 
 
 CRITERIA: Registry[type[Criterion]] = Registry("criterion", "compressor.criteria")
+
+
+def criterion_of(method: str, options: Mapping[str, object], seed: int) -> Criterion:
+    """Return the criterion ``method`` with its options; one that is random gets the seed.
+
+    Raises:
+        UsageError: the criterion or an option does not exist, or an option has the wrong type.
+    """
+    kind: Any = CRITERIA.get(method)
+    known = {field.name for field in dataclasses.fields(kind)}
+    for key in options:
+        if key not in known:
+            raise unknown_name(f"option of {method}", key, sorted(known))
+    values = {**({"seed": seed} if "seed" in known else {}), **options}
+    try:
+        criterion: Criterion = TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            f"option {first['loc'][0]} of {method} is {first['input']!r}", f"{first['msg'].lower()}."
+        ) from error
+    return criterion

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from compressor.artifact import architecture_of, load_artifact, save_artifact
-from compressor.pipeline.cut import criterion_of, prune_shot
+from compressor.criteria import criterion_of
+from compressor.pipeline.cut import prune_shot
 from compressor.pipeline.models import check_data, data_spec, dense, score, splits
 from compressor.pipeline.settings import Pipeline
 from compressor.pipeline.stages import Action, Stage
@@ -46,7 +47,7 @@ def rehearse(pipeline: Pipeline) -> None:
     Raises:
         UsageError: one of them does not exist or does not fit.
     """
-    criterion_of(pipeline.prune, pipeline.training.seed)
+    criterion_of(pipeline.prune.method, pipeline.prune.options, pipeline.training.seed)
     model, manifest = dense(pipeline)
     arch = architecture_of(manifest)
     check_data(pipeline, arch, model)

@@ -1,23 +1,18 @@
 """One shot of pruning: from a model and the settings to a smaller model and its manifest."""
 
-import dataclasses
-import json
 from dataclasses import replace
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from compressor.artifact import Manifest, architecture_of
 from compressor.channels import trace
-from compressor.criteria import CRITERIA, Criterion
+from compressor.criteria import criterion_of
 from compressor.errors import UsageError
 from compressor.pipeline.models import calibration, cost_of, data_spec
 from compressor.pipeline.settings import ExpectTable, Pipeline, PruneTable, rate_spec
-from compressor.plan import PrunePlan
+from compressor.plan import joined
 from compressor.prune import Planned, make_plan
 from compressor.rates.shots import Shot, ShotLayout, dense_widths, spec_of_shot
-from compressor.registry import unknown_name
 from compressor.shrink import shrink
 from compressor.types import Cost, RateSpec
 from compressor.zoo import Architecture
@@ -31,9 +26,9 @@ def prune_shot(
     Raises:
         UsageError: the request makes no sense, or the whole cut does not cost what the file expects.
     """
-    criterion = criterion_of(pipeline.prune, pipeline.training.seed)
+    criterion = criterion_of(pipeline.prune.method, pipeline.prune.options, pipeline.training.seed)
     arch = architecture_of(manifest)
-    spec = rate_spec(pipeline.prune, outside=_outside(arch, pipeline.prune.parts))
+    spec = rate_spec(pipeline.prune, outside=arch.outside(pipeline.prune.parts))
     batches = calibration(pipeline, arch, model) if criterion.needs else None
     asked = spec_of_shot(spec, shot, _left(spec, manifest))
     planned = make_plan(model, _read_by(arch, shot), asked, criterion, batches)
@@ -45,7 +40,7 @@ def prune_shot(
         small,
         replace(
             manifest,
-            plan=_joined(manifest.plan, planned.plan),
+            plan=joined(manifest.plan, planned.plan),
             method=_in_words(pipeline.prune),
             cost_after=cost,
             data=data_spec(pipeline) if batches else manifest.data,
@@ -53,28 +48,6 @@ def prune_shot(
         ),
         planned,
     )
-
-
-def criterion_of(table: PruneTable, seed: int) -> Criterion:
-    """Return the criterion with its options; one that is random gets the seed.
-
-    Raises:
-        UsageError: the criterion or an option does not exist, or an option has the wrong type.
-    """
-    kind: Any = CRITERIA.get(table.method)
-    known = {field.name for field in dataclasses.fields(kind)}
-    for key in table.options:
-        if key not in known:
-            raise unknown_name(f"option of {table.method}", key, sorted(known))
-    values = {**({"seed": seed} if "seed" in known else {}), **table.options}
-    try:
-        criterion: Criterion = TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"option {first['loc'][0]} of {table.method} is {first['input']!r}", f"{first['msg'].lower()}."
-        ) from error
-    return criterion
 
 
 def _read_by(arch: Architecture, shot: Shot) -> Architecture:
@@ -85,15 +58,6 @@ def _read_by(arch: Architecture, shot: Shot) -> Architecture:
     widths = dense_widths(trace(arch.view(model), arch.example()))
     layouts = {name: ShotLayout(layout, shot.divisor, widths) for name, layout in arch.layouts.items()}
     return replace(arch, layouts=layouts)
-
-
-def _outside(arch: Architecture, parts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return patterns of the modules that are in none of ``parts``."""
-    for part in parts:
-        if part not in arch.scopes:
-            known = ", ".join(arch.scopes) or "none"
-            raise UsageError(f"{arch.name} has no part {part!r}", f"its parts: {known}.")
-    return tuple(pattern for part in parts for pattern in arch.scopes[part])
 
 
 def _left(spec: RateSpec, manifest: Manifest) -> float:
@@ -109,10 +73,6 @@ def _check_cost(expect: ExpectTable, cost: Cost) -> None:
                 f"[expect] {name} is {wanted:,}, but the pruned model has {found:,}",
                 "correct it, or leave [expect] out where the rates were changed.",
             )
-
-
-def _joined(first: PrunePlan, second: PrunePlan) -> PrunePlan:
-    return replace(second, steps=(*first.steps, *second.steps), notes=(*first.notes, *second.notes))
 
 
 def _in_words(table: PruneTable) -> str:

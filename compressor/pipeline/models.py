@@ -20,7 +20,7 @@ from compressor.plan import PrunePlan
 from compressor.scores import Score
 from compressor.training import TASKS
 from compressor.types import Cost
-from compressor.weights import load_state, read_state
+from compressor.weights import built
 from compressor.zoo import Architecture, find
 
 _CALIBRATION_IMAGES = 1024
@@ -34,15 +34,10 @@ def dense(pipeline: Pipeline) -> tuple[nn.Module, Manifest]:
     """
     table = pipeline.model
     weights = Path(table.weights) if table.weights else None
-    arch = find(table.arch)
-    state = arch.rename(read_state(weights)) if weights else {}
-    kwargs = dict(arch.implied(state)) if state else {}
-    kwargs |= {} if table.classes is None else {"num_classes": table.classes}
-    arch = arch.with_options(kwargs, (table.input,) if table.input else None)
+    options: dict[str, Any] = {} if table.classes is None else {"num_classes": table.classes}
     torch.manual_seed(pipeline.training.seed)
-    model = arch.build()
-    if weights is not None:
-        load_state(model, state, weights, arch)
+    shapes = (table.input,) if table.input else None
+    model, arch, words = built(find(table.arch), weights, options, shapes)
     cost = cost_of(model, arch)
     manifest = Manifest(
         arch=arch.name,
@@ -52,15 +47,9 @@ def dense(pipeline: Pipeline) -> tuple[nn.Module, Manifest]:
         method="",
         cost_before=cost,
         cost_after=cost,
-        weights_from=_weights_in_words(weights, arch.optional(state) if state else ()),
+        weights_from=words,
     )
     return model, manifest
-
-
-def _weights_in_words(weights: Path | None, random: tuple[str, ...]) -> str:
-    if weights is None:
-        return "random initialisation"
-    return f"{weights.name}; random in {', '.join(random)}" if random else weights.name
 
 
 def data_spec(pipeline: Pipeline) -> str:

@@ -1,6 +1,6 @@
 """One architecture: everything the program knows of a model before it has weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -99,3 +99,15 @@ class Architecture:
         """Return the same architecture with other constructor arguments or input shapes."""
         spec = replace(self.input, shapes=shapes) if shapes else self.input
         return replace(self, kwargs={**self.kwargs, **(kwargs or {})}, input=spec)
+
+    def outside(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """Return patterns of the modules that are in none of ``parts``, which are names of `scopes`.
+
+        Raises:
+            UsageError: the architecture has no such part.
+        """
+        for part in parts:
+            if part not in self.scopes:
+                known = ", ".join(["uniform", "global", *self.scopes])
+                raise UsageError(f"{self.name} has no scope {part!r}", f"its scopes are {known}.")
+        return tuple(pattern for part in parts for pattern in self.scopes[part])

@@ -211,7 +211,7 @@ MISTAKES = {
     "unknown part": (
         ["tiny.toml", "--dry-run", "--set", 'prune.parts=["backbone"]'],
         2,
-        ["resnet20_cifar has no part 'backbone'", "none"],
+        ["resnet20_cifar has no scope 'backbone'", "its scopes are"],
     ),
     "unknown option": (
         ["tiny.toml", "--dry-run", "--set", "prune.method=coring", "--set", "prune.options.metrik=vbd"],
