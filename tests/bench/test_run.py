@@ -110,7 +110,7 @@ def test_a_wrong_number_of_input_shapes_is_refused(candidate: MakeCandidate) -> 
 
 def test_an_unknown_backend_is_refused(candidate: MakeCandidate) -> None:
     with pytest.raises(UsageError, match="unknown backend"):
-        bench([candidate("m", 1)], backend="openvino", options=ONE_THREAD)
+        bench([candidate("m", 1)], backend="abacus", options=ONE_THREAD)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for CUDA where there is none")

@@ -27,7 +27,9 @@ from export.deploy import deploy
 from tests.detection.films import FRAMES, HEIGHT, WIDTH, cut, film, image, with_broken_frames
 
 DETECTOR, CLASSIFIER = "fasterrcnn_mobilenet_v3_large_fpn", "resnet20_cifar"
-SMALL = {"rpn_post_nms_top_n_test": 8, "box_detections_per_img": 4, "num_classes": 3}
+SMALL = {
+    "rpn_post_nms_top_n_test": 8, "box_detections_per_img": 4, "num_classes": 3, "box_score_thresh": 0.0
+}  # fmt: skip
 GAP = 4  # black columns between two pictures
 
 
