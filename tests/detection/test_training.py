@@ -55,6 +55,8 @@ def test_a_pruned_detector_overfits_eight_real_images(shared: Path) -> None:
         "rpn_post_nms_top_n_train": 100,
         "rpn_pre_nms_top_n_train": 300,
         "box_batch_size_per_image": 64,
+        "rpn_post_nms_top_n_test": 100,
+        "box_detections_per_img": 20,
     }
     arch = find(NAME).with_options({**SMALL, **options, "num_classes": 91}, ((3, 128, 160),))
     torch.manual_seed(0)
@@ -65,7 +67,7 @@ def test_a_pruned_detector_overfits_eight_real_images(shared: Path) -> None:
     eight = first_images_with_large_objects(data.train, 8)
     data = replace(data, train=repeated(eight, 12), val=eight, test=eight)
     recipe = Recipe(
-        epochs=10, batch_size=8, lr=0.02, warmup_epochs=1, nesterov=False, weight_decay=0, augment=False
+        epochs=12, batch_size=8, lr=0.02, warmup_epochs=1, nesterov=False, weight_decay=0, augment=False
     )
     result = fine_tune(small, data, recipe)
     assert result.history[-1].train_loss < result.history[0].train_loss / 5
