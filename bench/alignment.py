@@ -1,8 +1,9 @@
 """What padding pruned widths costs and gains: ``python -m bench.alignment``.
 
-ResNet-50 pruned by two published rate strings and DenseNet-121 with a third of every group gone, each as it
-is and padded to multiples of 8 and 16, in ONNX Runtime on two threads. The padded models compute the same
-(`compressor.align` proves it) with more multiply-adds. Weights are random: speed does not depend on them.
+ResNet-50 pruned by two published rate strings, DenseNet-121 with a third of every group gone and Faster R-CNN
+with the published rates in its backbone, each as it is and padded to multiples of 8 and 16, in ONNX Runtime
+on two threads. The padded files compute the same, which is checked, with more multiply-adds. Weights are
+random: speed does not depend on them.
 """
 
 import argparse
@@ -13,8 +14,11 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
+from bench.detectors import FASTER, backbone
 from bench.document import report_to_json
+from bench.lively import enlivened
 from bench.measure import MeasureSettings
 from bench.rounding import STRINGS
 from bench.run import Candidate, bench
@@ -24,7 +28,9 @@ from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
-from export.backends import SessionOptions
+from export.backends import BACKENDS, SessionOptions
+from export.parity import ParityReport, compare
+from export.parity_detections import compare_detections
 from export.to_onnx import export_onnx
 
 RESULTS = Path(__file__).parent / "results" / "alignment.json"
@@ -32,7 +38,12 @@ SUBJECTS = {
     "resnet50 A": ("resnet50", RateSpec(target="rates", rates=STRINGS["A"], layout="coring")),
     "resnet50 B": ("resnet50", RateSpec(target="rates", rates=STRINGS["B"], layout="coring")),
     "densenet121": ("densenet121", RateSpec(target="rate", fraction=1 / 3)),
+    FASTER: (FASTER, backbone(1)),
 }
+SAME = 1e-5
+"""Largest relative difference of outputs between a padded file and the unpadded one."""
+
+CANVAS = (3, 480, 640)
 MULTIPLES = {"padded to 8": 8, "padded to 16": 16}
 
 Row = dict[str, object]
@@ -53,18 +64,20 @@ def main() -> None:
 def measured(name: str, budget_s: float) -> list[Row]:
     """Measure one subject as it is and padded, interleaved."""
     model, arch = _pruned(name)
-    reports = {}
+    reports: dict[str, AlignReport] = {}
+    apart: dict[str, ParityReport] = {}
     with tempfile.TemporaryDirectory() as folder:
         candidates = [_exported("as pruned", model, arch, Path(folder))]
         for stem, multiple in MULTIPLES.items():
-            padded, reports[stem] = pad_to_multiple(model, arch.example(), multiple)
+            padded, reports[stem] = pad_to_multiple(model, arch.example(), multiple, view=arch.view)
             candidates.append(_exported(stem, padded, arch, Path(folder)))
+            apart[stem] = _compared(candidates[0], candidates[-1], arch)
         report = bench(
-            candidates, backend="onnxruntime", options=SessionOptions(threads=2), batches=(1, 8),
-            settings=MeasureSettings(budget_s=budget_s),
+            candidates, backend="onnxruntime", options=SessionOptions(threads=2),
+            batches=(1,) if arch.task == "detection" else (1, 8), settings=MeasureSettings(budget_s=budget_s),
         )  # fmt: skip
     document = report_to_json(report)
-    rows = [_row(name, result, reports) for result in document["results"]]
+    rows = [_row(name, result, reports, apart) for result in document["results"]]
     return [*rows, {"subject": name, "report": document}]
 
 
@@ -72,22 +85,38 @@ def _pruned(name: str) -> tuple[nn.Module, Architecture]:
     torch.manual_seed(0)
     arch_name, spec = SUBJECTS[name]
     arch = find(arch_name)
+    if arch.task == "detection":
+        arch = arch.with_options(shapes=(CANVAS,))
     model = arch.build()
-    return shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan), arch
+    small = shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan)
+    return (enlivened(small) if isinstance(small, GeneralizedRCNN) else small), arch
 
 
 def _exported(name: str, model: nn.Module, arch: Architecture, folder: Path) -> Candidate:
-    file = export_onnx(model, arch.input, folder / f"{name}.onnx", metadata={})
-    return Candidate(name=name, path=file.path, inputs=arch.input, digest=file.sha256)
+    module, inputs = arch.deployed(model, arch.input)
+    file = export_onnx(module, inputs, folder / f"{name}.onnx", metadata={})
+    return Candidate(name=name, path=file.path, inputs=inputs, digest=file.sha256)
 
 
-def _row(subject: str, result: dict[str, object], reports: dict[str, AlignReport]) -> Row:
+def _compared(plain: Candidate, padded: Candidate, arch: Architecture) -> ParityReport:
+    """Return how far the outputs of two files are apart, or stop the benchmark."""
+    backend, options = BACKENDS.get("onnxruntime"), SessionOptions(threads=2)
+    with backend.open(plain.path, options) as expected, backend.open(padded.path, options) as found:
+        if arch.task == "detection":
+            return compare_detections(expected, found, plain.inputs)
+        return compare(expected, found, plain.inputs, limit=SAME)
+
+
+def _row(
+    subject: str, result: dict[str, object], reports: dict[str, AlignReport], apart: dict[str, ParityReport]
+) -> Row:
     align = reports.get(str(result["model"]))
     row: Row = {
         "subject": subject, "model": result["model"], "batch": result["batch"], "p50_ms": result["p50_ms"],
         "speedup": result["speedup"],
     }  # fmt: skip
     if align is not None:
+        row["difference"] = apart[str(result["model"])].max_relative_difference
         row["macs_growth"] = align.macs_after / align.macs_before - 1
         row["groups_padded"], row["groups_left"] = len(align.padded), len(align.left)
         row["multiple"], row["left"] = align.multiple, [asdict(group) for group in align.left]

@@ -149,7 +149,7 @@ def _table(members: Sequence[Variant], shape: tuple[int, ...], work: Path) -> di
         backend="onnxruntime",
         options=SessionOptions(threads=THREADS),
         batches=(1,),
-        settings=MeasureSettings(min_blocks=6, min_runs=1, good_runs=1, discarded_runs=1, window=1),
+        settings=MeasureSettings(min_blocks=12, min_runs=1, good_runs=1, discarded_runs=1, window=1),
         progress=lambda what, done, total: print(f"\r{what} {done}/{total}   ", end="", flush=True),
     )
     macs = {candidate.name: count for candidate, count in made}

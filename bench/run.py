@@ -111,6 +111,12 @@ def _check_request(models: Sequence[Candidate], batches: Sequence[int], budget_s
         )
     if not batches or min(batches) < 1 or len(set(batches)) < len(batches):
         raise UsageError(f"cannot measure batch sizes {list(batches)}", "give different numbers from 1")
+    for model in models:
+        if model.inputs.max_batch is not None and max(batches) > model.inputs.max_batch:
+            raise UsageError(
+                f"{model.name} takes at most {model.inputs.max_batch} images a call",
+                f"give --batch {model.inputs.max_batch}",
+            )
     if not 0 < budget_s < float("inf"):
         raise UsageError(f"time budget is {budget_s} s", "give a positive number of seconds")
 

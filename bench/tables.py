@@ -9,7 +9,7 @@ from bench.pages.criteria import criteria_accuracy, one_by_one
 from bench.pages.detectors import detector_parity, detectors
 from bench.pages.markdown import interval
 from bench.pages.markdown import table as _table
-from bench.pages.precision import alignment, int8, int8_speed
+from bench.pages.precision import alignment, int8, int8_speed, precision_parity
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -29,6 +29,7 @@ def page() -> str:
         "rounding.json": _rounding,
         "detectors.json": detectors,
         "detector_parity.json": detector_parity,
+        "precision_parity.json": precision_parity,
         "alignment.json": alignment,
         "int8.json": int8,
         "int8_speed.json": int8_speed,

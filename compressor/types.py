@@ -24,12 +24,14 @@ class InputSpec:
         mean: per-channel mean of the training images in 0..1, subtracted from the first input.
         std: per-channel standard deviation, in 0..1.
         ranges: lowest and highest example value of each input; without it, examples are normal noise.
+        max_batch: most samples in a call; None for any number.
     """
 
     shapes: tuple[tuple[int, ...], ...]
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     ranges: tuple[tuple[float, float], ...] = ()
+    max_batch: int | None = None
 
     @property
     def image(self) -> tuple[int, ...]:

@@ -35,18 +35,32 @@ class SessionDetector(nn.Module):
         canvas: (height, width) of the graph.
         finds: what it finds besides boxes.
         classes: number of its classes, background included.
+        max_batch: most images in a call, or None.
     """
 
     def __init__(
-        self, run: Run, names: Sequence[str], canvas: tuple[int, int], *, finds: Task, classes: int
+        self,
+        run: Run,
+        names: Sequence[str],
+        canvas: tuple[int, int],
+        *,
+        finds: Task,
+        classes: int,
+        max_batch: int | None = None,
     ) -> None:
         super().__init__()
         self.finds, self.classes = finds, classes
         self._run, self._names, self._canvas = run, tuple(names), canvas
+        self._max_batch = max_batch
         self.converged = True
 
     def forward(self, images: Sequence[Tensor]) -> list[dict[str, NDArray[Any]]]:
         """Detect; `converged` turns false where the graph's suppression did not reach its fixed point."""
+        size = self._max_batch or max(1, len(images))
+        starts = range(0, len(images), size)
+        return [found for start in starts for found in self._called(images[start : start + size])]
+
+    def _called(self, images: Sequence[Tensor]) -> list[dict[str, NDArray[Any]]]:
         boxed, feed = canvas_feed(images, self._canvas)
         outputs = self._run(dict(zip(self._names, feed, strict=True)))
         self.converged &= bool(outputs["converged"].all())

@@ -67,7 +67,7 @@ def reference_detections(
         for blank, image, (rows, columns) in zip(canvas, images, spans, strict=True):
             blank[:, :rows, :columns] = detector.transform.normalize(image[:, :rows, :columns])
         features = features_of(detector.backbone, canvas)
-        _show_canvas(detector, features, (images.shape[-2], images.shape[-1]))
+        show_canvas(detector, features, (images.shape[-2], images.shape[-1]))
         boxes, _ = detector.rpn(ImageList(canvas, spans), features)
         found, _ = detector.roi_heads(features, boxes, spans)
     return [{name: value.cpu().numpy() for name, value in image.items()} for image in found]
@@ -100,7 +100,8 @@ def match(
     )
 
 
-def _show_canvas(detector: GeneralizedRCNN, features: dict[str, Tensor], canvas: tuple[int, int]) -> None:
+def show_canvas(detector: GeneralizedRCNN, features: dict[str, Tensor], canvas: tuple[int, int]) -> None:
+    """Fix the strides of RoIAlign from the canvas; torchvision guesses them from the first images it sees."""
     heads = detector.roi_heads
     box = next(iter(features.values())).new_tensor([[0.0, 0.0, 1.0, 1.0]])
     for pool in (heads.box_roi_pool, heads.mask_roi_pool, heads.keypoint_roi_pool):

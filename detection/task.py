@@ -44,7 +44,9 @@ class Detection:
         """Return a detector around a session of the static graph."""
         _, height, width = inputs.image
         finds, classes = properties["compress.finds"], int(properties["compress.classes"])
-        return SessionDetector(run, names, (height, width), finds=_TASKS[finds], classes=classes)
+        return SessionDetector(
+            run, names, (height, width), finds=_TASKS[finds], classes=classes, max_batch=inputs.max_batch
+        )
 
     def feeds(self, batch: DetectionBatch, inputs: InputSpec) -> tuple[NDArray[Any], ...]:
         """Return the images on canvases, and their sizes within them."""

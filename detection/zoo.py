@@ -15,9 +15,8 @@ from compressor.rates.layout import Layout, TableLayout
 from compressor.types import InputSpec
 from compressor.zoo import find
 from compressor.zoo.architecture import Architecture, State
-
-# X
 from detection.deployed import deployed
+from detection.full import full
 from detection.view import DetectorView
 
 NAMES = (
@@ -58,6 +57,7 @@ class _Family:
             task="detection",
             view=DetectorView,
             deployed=deployed,
+            forms={"nms-op": partial(deployed, nms="op"), "full": full},
             scopes={"backbone": _OUTSIDE_BODY, "detector": ()},
             implied=_implied,
             optional=_optional,

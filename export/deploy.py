@@ -8,11 +8,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from torch import nn
 
@@ -22,11 +22,11 @@ from compressor.errors import UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec
 from compressor.zoo import Architecture
-from export.backends import BACKENDS, Session, SessionOptions
+from export.backends import BACKENDS, Array, Session, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
 from export.parity import MIN_CASES, PARITY_LIMITS, ParityReport, compare, compare_on
-from export.parity_detections import UNMATCHED_LIMITS, compare_detections
+from export.parity_detections import MATCH_LIMITS, compare_detections, compare_detections_on
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
 from export.precision.calibration import Feeds
 from export.to_onnx import OnnxFile, export_onnx, file_digest
@@ -34,12 +34,35 @@ from export.to_onnx import OnnxFile, export_onnx, file_digest
 Precision = Literal["fp32", "fp16", "int8"]
 
 
-class Comparison(Protocol):
+class OnNoise(Protocol):
     """Compares two open models on seeded inputs."""
 
     def __call__(  # noqa: D102  # the class says it
-        self, reference: Session, candidate: Session, inputs: InputSpec, *, limit: float
+        self, reference: Session, candidate: Session, inputs: InputSpec, *, limit: Any
     ) -> ParityReport: ...
+
+
+class OnImages(Protocol):
+    """Compares two open models on given inputs."""
+
+    def __call__(  # noqa: D102  # the class says it
+        self, reference: Session, candidate: Session, feeds: Iterable[Sequence[Array]], *, limit: Any
+    ) -> ParityReport: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """How two forms of a model are compared.
+
+    Attributes:
+        on_noise: for files that need no calibration.
+        on_images: for those that do: noise lies outside of their ranges.
+        limits: what is allowed, by precision.
+    """
+
+    on_noise: OnNoise
+    on_images: OnImages
+    limits: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +88,7 @@ class DeploySettings:
     Attributes:
         precision: of the layers; inputs and outputs are fp32.
         align: widths are padded to multiples of this; 1 pads nothing, None takes the device's own.
+        form: which of the architecture's forms is exported; None for the usual one.
         device: ``cpu`` or ``cuda``, where the file will run.
         threads: of the comparison.
         int8: how to quantise.
@@ -74,6 +98,7 @@ class DeploySettings:
 
     precision: Precision = "fp32"
     align: int | None = 1
+    form: str | None = None
     device: str = "cpu"
     threads: int | None = None
     int8: Int8Settings = field(default_factory=Int8Settings)
@@ -123,7 +148,7 @@ def deploy(
         raise UsageError(f"folder {path.parent} does not exist", "create it first")
     arch = architecture_of(manifest)
     wide, aligned = _aligned(model, arch, settings)
-    module, inputs = arch.deployed(wide, manifest.input)
+    module, inputs = arch.form(settings.form)(wide, manifest.input)
     metadata = metadata_of(manifest, inputs, model) | _said(settings, aligned)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".deploy-") as name:
         plain = export_onnx(module, inputs, _room(name, "fp32", path), metadata=metadata)
@@ -206,25 +231,26 @@ def _compared(
     model: nn.Module, arch: Architecture, manifest: Manifest, file: Path, settings: DeploySettings
 ) -> ParityReport:
     options = SessionOptions(threads=settings.threads)
-    reference, inputs = arch.deployed(model, manifest.input)
-    comparison, limits = _COMPARISONS[arch.task]
+    reference, inputs = arch.form(settings.form)(model, manifest.input)
+    comparison = _COMPARISONS[arch.task]
+    limit = comparison.limits[settings.precision]
     with (
         TorchSession(reference, inputs, options) as expected,
         BACKENDS.get("onnxruntime").open(file, options) as found,
     ):
-        limit = limits[settings.precision]
-        if settings.calibration and arch.task == "classification":
+        if settings.calibration:
             batches = islice(settings.calibration.batches, MIN_CASES)
             images = (feed if isinstance(feed, tuple) else (feed,) for feed in batches)
-            return compare_on(expected, found, images, limit=limit)
-        return comparison(expected, found, inputs, limit=limit)
+            return comparison.on_images(expected, found, images, limit=limit)
+        return comparison.on_noise(expected, found, inputs, limit=limit)
 
 
-_COMPARISONS: Final[dict[str, tuple[Comparison, Mapping[str, float]]]] = {
-    "classification": (compare, PARITY_LIMITS),
-    "detection": (compare_detections, UNMATCHED_LIMITS),
+_COMPARISONS: Final[Mapping[str, Comparison]] = {
+    "classification": Comparison(on_noise=compare, on_images=compare_on, limits=PARITY_LIMITS),
+    "detection": Comparison(
+        on_noise=compare_detections, on_images=compare_detections_on, limits=MATCH_LIMITS
+    ),
 }
-"""How two forms of a model are compared, by task, and what is allowed by precision."""
 
 
 def _shipped(companion: Path | None, path: Path) -> Path | None:

@@ -13,20 +13,20 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import onnx
 import onnx_ir
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
-from torch.onnx import ONNXProgram
 
 from compressor.errors import CompressError, UsageError
 from compressor.modes import evaluation
 from compressor.types import InputSpec
 from export.model_io import example_tensors, input_names, named_outputs
 from export.quiet import captured_output
+from export.traced import Traced, traced
 
 OPSET: Final = 18
 """The oldest opset that the exporter writes without converting, hence the one that most runtimes read.
@@ -78,12 +78,13 @@ def export_onnx(model: nn.Module, inputs: InputSpec, path: Path, *, metadata: Ma
         CompressError: the model cannot be exported, fixes its batch size, or fails the checker.
     """
     _require_free(path)
-    program = _exported(model, inputs)
-    _require_dynamic_batch(program.model, model)
-    _clean(program.model)
-    program.model.metadata_props.update(metadata)
-    nodes = sum(1 for _ in program.model.graph.all_nodes())
-    files = _write(program, path)
+    exported = _exported(model, inputs)
+    if inputs.max_batch is None:
+        _require_dynamic_batch(exported, model)
+    _clean(exported)
+    exported.metadata_props.update(metadata)
+    nodes = sum(1 for _ in exported.graph.all_nodes())
+    files = _write(exported, path)
     size = sum(file.stat().st_size for file in files)
     return OnnxFile(path=path, opset=OPSET, nodes=nodes, bytes=size, sha256=file_digest(*files))
 
@@ -105,11 +106,13 @@ def _require_free(path: Path) -> None:
         raise UsageError(f"folder {path.parent} does not exist", "create it first")
 
 
-def _exported(model: nn.Module, inputs: InputSpec) -> ONNXProgram:
-    example = example_tensors(model, inputs, _EXAMPLE_BATCH)
+def _exported(model: nn.Module, inputs: InputSpec) -> onnx_ir.Model:
+    example = example_tensors(model, inputs, inputs.max_batch or _EXAMPLE_BATCH)
     with evaluation(model), torch.no_grad(), captured_output() as chatter:
         try:
-            return _traced(model, example, input_names(inputs))
+            if isinstance(model, Traced):
+                return traced(model, example, input_names(inputs), OPSET)
+            return _captured(model, example, input_names(inputs))
         except CompressError:
             raise
         except Exception as error:  # the exporter runs the user's code, which may raise anything
@@ -117,7 +120,7 @@ def _exported(model: nn.Module, inputs: InputSpec) -> ONNXProgram:
     raise _export_error(model, cause, chatter.text) from cause
 
 
-def _traced(model: nn.Module, example: tuple[Tensor, ...], names: tuple[str, ...]) -> ONNXProgram:
+def _captured(model: nn.Module, example: tuple[Tensor, ...], names: tuple[str, ...]) -> onnx_ir.Model:
     batch = Dim(BATCH_AXIS)
     program = torch.onnx.export(
         model,
@@ -127,10 +130,17 @@ def _traced(model: nn.Module, example: tuple[Tensor, ...], names: tuple[str, ...
         input_names=names,
         output_names=tuple(named_outputs(model(*example))),
         dynamic_shapes=tuple({0: batch} for _ in example),
+        custom_translation_table=_translations(model),
         verbose=False,
     )
     assert program is not None
-    return program
+    return program.model
+
+
+def _translations(model: nn.Module) -> dict[Any, Any]:
+    """Return how the modules' own operators are written in ONNX, from their ``onnx_translations``."""
+    tables = (getattr(module, "onnx_translations", {}) for module in model.modules())
+    return {operator: written for table in tables for operator, written in table.items()}
 
 
 def _export_error(model: nn.Module, cause: Exception, chatter: str) -> CompressError:
@@ -167,15 +177,15 @@ def _clean(exported: onnx_ir.Model) -> None:
         value.metadata_props.clear()
 
 
-def _write(program: ONNXProgram, path: Path) -> tuple[Path, ...]:
+def _write(exported: onnx_ir.Model, path: Path) -> tuple[Path, ...]:
     """Write and check in a temporary folder beside ``path``, then move; weights first, the graph last."""
-    weights = sum(
-        value.const_value.nbytes for value in program.model.graph.initializers.values() if value.const_value
-    )
+    weights = sum(v.const_value.nbytes for v in exported.graph.initializers.values() if v.const_value)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         draft = Path(folder) / path.name
         with captured_output():
-            program.save(draft, external_data=weights > ONE_FILE_BYTES)
+            onnx_ir.save(
+                exported, draft, external_data=f"{path.name}.data" if weights > ONE_FILE_BYTES else None
+            )
         _check(draft)
         drafts = sorted(Path(folder).iterdir(), key=lambda file: file == draft)
         for file in drafts:

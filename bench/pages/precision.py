@@ -14,6 +14,7 @@ def alignment(data: Row) -> str:
             f"{row['subject']}, {row['model']}",
             row["batch"],
             f"{row['macs_growth']:+.1%}" if "macs_growth" in row else "",
+            f"{row['difference']:.0e}" if "difference" in row else "",
             f"{row['p50_ms']:.1f}",
             interval(row["speedup"]),
         )
@@ -21,10 +22,39 @@ def alignment(data: Row) -> str:
         if "batch" in row
     ]
     return (
-        "## Padding pruned widths at export\n\n`python -m bench.alignment`: the same outputs (1e-5), more MACs; "
-        "ONNX Runtime, 2 threads, interleaved,\n95 % interval of the ratio against the unpadded file.\n\n"
-        + table(("network", "batch", "MACs", "p50 ms", "speed-up"), rows)
+        "## Padding pruned widths at export\n\n`python -m bench.alignment`: the same outputs (largest "
+        "relative difference at most 1e-5; of\ndetectors the share of detections without a partner), more MACs; "
+        "ONNX Runtime, 2 threads, interleaved, 95 % interval\nof the ratio against the unpadded file.\n\n"
+        + table(("network", "batch", "MACs", "difference", "p50 ms", "speed-up"), rows)
     )
+
+
+def precision_parity(data: Row) -> str:
+    """Return the section of ``results/precision_parity.json``."""
+    rows = [
+        (
+            row["model"],
+            row["precision"],
+            f"{row['bytes'] / 1e6:.1f}" if "bytes" in row else "",
+            f"{row['converted']} of {row['layers']}" if row.get("layers") else "",
+            _difference(row),
+        )
+        for row in data["rows"]
+    ]
+    return (
+        "## Every model in three precisions\n\n`python -m bench.precision_parity`: each file passes ONNX's checker and "
+        "runs in ONNX Runtime. Classifiers: largest\ndifference from PyTorch over the largest value of the output. "
+        "Detectors: share of detections without a partner. In\nbrackets what the export allows. Random weights.\n\n"
+        + table(("model", "file", "MB", "layers converted", "difference (limit)"), rows)
+    )
+
+
+def _difference(row: Row) -> str:
+    if "refused" in row:
+        return "refused: " + str(row["refused"]).splitlines()[0]
+    if row["detections"] is None:
+        return f"{row['difference']:.1e} ({row['limit']:.0e})"
+    return f"{row['difference']:.2%} of {row['detections']} ({row['limit']:.1%})"
 
 
 def int8(data: Row) -> str:

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from compressor.cli import output
+from compressor.cli.evaluate_run import say_unless_settled
 from compressor.cli.sources import open_device, open_model
 from compressor.codec import Json
 from compressor.errors import UsageError
@@ -86,11 +87,7 @@ def run(request: Request) -> None:
         runners = [stack.enter_context(_runner(request, name)) for name in request.models]
         skipped = _drawn(request, reel, runners)
     for runner in runners:
-        if not getattr(runner.model, "converged", True):
-            output.say(
-                f"{runner.label}: suppression of overlapping boxes did not finish on some pictures; "
-                "boxes may differ from PyTorch's"
-            )
+        say_unless_settled(runner.label, runner.model)
     document = {
         "output": str(request.output),
         "pictures": len(runners[0].seconds),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from compressor.cli import output
 from compressor.cli.sources import open_device, open_model, parse_shapes
 from compressor.data import DataSplits
 from compressor.errors import UsageError
@@ -61,7 +62,18 @@ def _through_session(request: Request, name: str) -> tuple[Score, DataSplits]:
     options = SessionOptions(device=request.device, threads=request.threads)
     with _opened(path, name, options, request.shape) as (task, model, inputs):
         splits = task.open(request.data, inputs, model)
-        return task.score(model, getattr(splits, request.split), batch_size=request.batch), splits
+        score = task.score(model, getattr(splits, request.split), batch_size=request.batch)
+        say_unless_settled(request.model, model)
+        return score, splits
+
+
+def say_unless_settled(label: str, model: nn.Module) -> None:
+    """Tell people that an exported detector had more overlapping boxes than its graph can sort out."""
+    if not getattr(model, "converged", True):
+        output.say(
+            f"{label}: suppression of overlapping boxes did not finish on some images; boxes may differ from "
+            "PyTorch's; export with --nms op to be exact"
+        )
 
 
 def accuracy_of_file(

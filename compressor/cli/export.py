@@ -53,6 +53,14 @@ def export(
         list[str] | None,
         typer.Option("--keep-float", help="Modules that stay fp32, a glob; repeatable."),
     ] = None,
+    graph: Annotated[
+        Literal["static", "full"],
+        typer.Option("--graph", help="Of a detector: fixed shapes, or torchvision's own, for ONNX Runtime."),
+    ] = "static",
+    nms: Annotated[
+        Literal["iterated", "op"],
+        typer.Option("--nms", help="In the static graph: fixed shapes, or ONNX NonMaxSuppression."),
+    ] = "iterated",
     batch: Annotated[
         str, typer.Option("--batch", help="Smallest, tuned and largest batch of an engine.")
     ] = "1,8,32",
@@ -70,6 +78,8 @@ def export(
     """
     if precision == "int8" and calib is None:
         raise UsageError("int8 needs images to measure ranges on", "give --calib DATASET.")
+    if graph == "full" and (format != "onnx" or precision != "fp32"):
+        raise UsageError("--graph full is for ONNX Runtime in fp32", "export the static graph instead.")
     from compressor.cli.export_run import Request, run
     from compressor.cli.sources import output_path
 
@@ -81,6 +91,7 @@ def export(
             align=_multiple(align), calib=calib, calib_images=calib_images, calib_method=calib_method,
             auto=auto, keep=tuple(keep or ()), batches=_batches(batch), shape=shape,
             levers={"proposals": proposals, "detections": detections}, threads=threads, json=json,
+            form=_form(graph, nms),
         )
     )  # fmt: skip
 
@@ -90,6 +101,13 @@ def _repository(path: Path | None) -> Path:
     if path is None:
         raise UsageError("nowhere to write the repository", "give -o FOLDER.")
     return path
+
+
+def _form(graph: str, nms: str) -> str | None:
+    """Return the name of the form of an architecture, None for its usual one."""
+    if graph == "full":
+        return "full"
+    return "nms-op" if nms == "op" else None
 
 
 def _multiple(text: str) -> int | None:

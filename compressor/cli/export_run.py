@@ -46,6 +46,7 @@ class Request:
     levers: Levers
     threads: int | None
     json: bool
+    form: str | None = None
 
 
 def run(request: Request) -> None:
@@ -100,6 +101,7 @@ def _settings(request: Request, model: nn.Module, manifest: Manifest) -> DeployS
     return DeploySettings(
         precision=request.precision,
         align=request.align,
+        form=request.form,
         device="cpu" if request.target == "cpu" else "cuda",
         threads=request.threads,
         int8=Int8Settings(runtime=request.target, method=request.calib_method, keep=request.keep),
@@ -159,7 +161,7 @@ def _sentences(request: Request, deployed: Deployed) -> list[str]:
     file = deployed.file
     said = [
         f"{request.output}: {request.precision}, opset {file.opset}, {file.nodes} nodes, "
-        f"{file.bytes / 1e6:.2f} MB, batch dynamic",
+        f"{file.bytes / 1e6:.2f} MB, batch {deployed.inputs.max_batch or 'dynamic'}",
         deployed.parity.describe(),
     ]
     if deployed.companion and request.format == "onnx":

@@ -12,6 +12,8 @@ from compressor.rates.layout import Layout
 from compressor.types import InputSpec
 
 State = dict[str, Tensor]
+Form = Callable[[nn.Module, InputSpec], tuple[nn.Module, InputSpec]]
+"""A model and its input -> the module that is exported, and what that takes."""
 
 
 def unchanged(state: State) -> State:
@@ -53,7 +55,8 @@ class Architecture:
         task: name of the task that the model does.
         view: returns a module around the model's own sub-modules, under the same names, whose forward runs
             everything on one tensor; tracing and counting use it.
-        deployed: returns the module that is exported for a model and its input, and what that takes.
+        deployed: the form in which it is exported.
+        forms: other forms, by name.
         scopes: name of a part -> patterns of the modules outside of it, which stay whole.
         implied: constructor arguments that a checkpoint gives away.
         optional: prefixes of tensors that a checkpoint may lack; they keep their random values.
@@ -68,7 +71,8 @@ class Architecture:
     rename: Callable[[State], State] = unchanged
     task: str = "classification"
     view: Callable[[nn.Module], nn.Module] = itself
-    deployed: Callable[[nn.Module, InputSpec], tuple[nn.Module, InputSpec]] = as_built
+    deployed: Form = as_built
+    forms: Mapping[str, Form] = field(default_factory=dict)
     scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     implied: Callable[[State], Mapping[str, Any]] = nothing
     optional: Callable[[State], tuple[str, ...]] = complete
@@ -99,6 +103,19 @@ class Architecture:
         """Return the same architecture with other constructor arguments or input shapes."""
         spec = replace(self.input, shapes=shapes) if shapes else self.input
         return replace(self, kwargs={**self.kwargs, **(kwargs or {})}, input=spec)
+
+    def form(self, name: str | None) -> Form:
+        """Return the form of a name, or the usual one.
+
+        Raises:
+            UsageError: the architecture has no such form.
+        """
+        if name is None:
+            return self.deployed
+        if name not in self.forms:
+            known = ", ".join(self.forms) or "only its usual one"
+            raise UsageError(f"{self.name} has no form {name!r}", f"it has {known}.")
+        return self.forms[name]
 
     def outside(self, parts: Sequence[str]) -> tuple[str, ...]:
         """Return patterns of the modules that are in none of ``parts``, which are names of `scopes`.

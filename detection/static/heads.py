@@ -9,9 +9,9 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from compressor.errors import UsageError
 from detection.static.atlas import AtlasLayout, AtlasPool
 from detection.static.boxes import at_least, best, clip, decode, take
-from detection.static.nms import IteratedSuppression
 from detection.static.proposals import Proposals
 from detection.static.settings import StaticSettings
+from detection.static.suppression import suppression
 
 _MIN_SIDE = 1e-2  # torchvision removes detections that are smaller, in pixels
 
@@ -59,7 +59,7 @@ class StaticBoxHead(nn.Module):
         self.candidates = min(settings.candidates, pairs)
         self.capped = self.candidates < pairs
         self.detections = min(settings.detections, self.candidates)
-        self.suppress = IteratedSuppression((self.candidates,), heads.nms_thresh, settings)
+        self.suppress = suppression((self.candidates,), heads.nms_thresh, settings)
 
     def forward(self, atlas: Tensor, proposals: Proposals, sizes: Tensor) -> Found:
         """Detect in images of ``sizes`` (B, 2)."""

@@ -13,8 +13,8 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from detection.static.boxes import at_least, best, clip, decode, take
-from detection.static.nms import IteratedSuppression
 from detection.static.settings import StaticSettings
+from detection.static.suppression import suppression
 
 
 class Proposals(NamedTuple):
@@ -53,7 +53,7 @@ class StaticProposals(nn.Module):
             self.register_buffer(f"anchors_{level}", rows, persistent=False)
         self.counts = tuple(min(settings.pre_nms, len(rows)) for rows in anchors)
         self.proposals = min(settings.proposals, sum(self.counts))
-        self.suppress = IteratedSuppression(self.counts, rpn.nms_thresh, settings)
+        self.suppress = suppression(self.counts, rpn.nms_thresh, settings)
 
     def forward(self, features: Mapping[str, Tensor], sizes: Tensor) -> Proposals:
         """Propose boxes for images of ``sizes`` (B, 2) from their feature maps (B, C, h, w)."""

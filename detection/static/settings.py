@@ -1,12 +1,14 @@
 """What is fixed when a detector becomes a graph of static shapes."""
 
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from compressor.errors import UsageError
 from compressor.modes import evaluation
+
+Nms = Literal["iterated", "op"]
 
 CANVAS_MULTIPLE: Final = 32
 """Torchvision pads images to this, so that every level of the pyramid halves without a remainder."""
@@ -23,6 +25,7 @@ class StaticSettings:
         proposals: boxes that the box head sees, per image. Its time is proportional to them.
         detections: rows of the outputs. Mask and keypoint heads run on all of them, used or not.
         candidates: best (proposal, class) pairs that enter the last suppression.
+        nms: ``iterated`` keeps every shape static, ``op`` is ONNX NonMaxSuppression.
         nms_block: boxes that are suppressed at once, see `detection.static.nms`.
         nms_iterations: rounds per block; as many as ``nms_block`` are always exact.
 
@@ -36,6 +39,7 @@ class StaticSettings:
     proposals: int = 1000
     detections: int = 100
     candidates: int = 1000
+    nms: Nms = "iterated"
     nms_block: int = 256
     nms_iterations: int = 12
 
@@ -58,7 +62,7 @@ class StaticSettings:
             )
 
     @classmethod
-    def of(cls, detector: GeneralizedRCNN, *, height: int, width: int) -> Self:
+    def of(cls, detector: GeneralizedRCNN, *, height: int, width: int, nms: Nms = "iterated") -> Self:
         """Return the settings with which the graph computes what ``detector`` computes."""
         detections = detector.roi_heads.detections_per_img
         with evaluation(detector):
@@ -69,4 +73,5 @@ class StaticSettings:
                 proposals=detector.rpn.post_nms_top_n(),
                 detections=detections,
                 candidates=max(1000, detections),
+                nms=nms,
             )

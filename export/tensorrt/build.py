@@ -26,6 +26,7 @@ from export.tensorrt.session import shaped_context
 from export.tensorrt.settings import EngineSettings
 from export.tensorrt.sidecar import EngineRecord, record_to_text, sha256, sidecar_path
 from export.tensorrt.source import OnnxSource
+from export.tensorrt.support import require_support
 from export.tensorrt.tensors import engine_inputs
 
 _BUILD_HINT: Final = (
@@ -75,7 +76,8 @@ def build_engine(
 
     Raises:
         BackendMissingError: TensorRT or the GPU is not usable.
-        UsageError: the file exists, the ONNX file cannot be read, or it does not have the batches asked for.
+        UsageError: the file exists, the ONNX file cannot be read, does not have the batches asked for, or
+            holds numbers in a format that the GPU has no units for.
         CompressError: an operator is not supported, the build fails, or the precision was not achieved.
     """
     if engine.exists():
@@ -84,6 +86,7 @@ def build_engine(
         raise UsageError(f"folder {engine.parent} does not exist", "create it first")
     source = OnnxSource.read(onnx)
     gpu = device or first_gpu()
+    require_support(source, gpu.facts)
     cache = timing_cache_path(engine)
     with gpu.active():
         log = new_log()

@@ -20,7 +20,7 @@ class OnnxSource:
         sha256: digest of the graph, and of its weights files after it.
         metadata: its properties.
         operators: kinds of its nodes.
-        element_types: ``onnx.TensorProto`` types of its weights.
+        element_types: ``onnx.TensorProto`` types of its weights, inputs and outputs, and of its casts.
     """
 
     path: Path
@@ -34,11 +34,11 @@ class OnnxSource:
         """Read the graph without its weights.
 
         Raises:
-            UsageError: a file is missing, or is no ONNX model.
+            UsageError: a file is missing, is no ONNX model, or has weights outside of its folder.
         """
         try:
             model = onnx.load(path, load_external_data=False)
-            files = [path, *(path.parent / name for name in _weights_files(model.graph))]
+            files = [path, *(_beside(path, name) for name in _weights_files(model.graph))]
             digest = file_digest(*files)
         except FileNotFoundError as error:
             raise UsageError(
@@ -53,8 +53,27 @@ class OnnxSource:
             sha256=digest,
             metadata={entry.key: entry.value for entry in model.metadata_props},
             operators=frozenset(node.op_type for node in model.graph.node),
-            element_types=frozenset(weight.data_type for weight in model.graph.initializer),
+            element_types=_element_types(model.graph),
         )
+
+
+def _element_types(graph: onnx.GraphProto) -> frozenset[int]:
+    ports = (*graph.input, *graph.output)
+    casts = (a.i for node in graph.node if node.op_type == "Cast" for a in node.attribute if a.name == "to")
+    constants = (a.t.data_type for node in graph.node for a in node.attribute if a.HasField("t"))
+    weights = (weight.data_type for weight in graph.initializer)
+    return frozenset({*weights, *casts, *constants, *(port.type.tensor_type.elem_type for port in ports)})
+
+
+def _beside(graph: Path, name: str) -> Path:
+    """Return a file of weights; a graph must not make anyone read what lies elsewhere."""
+    path = graph.parent / name
+    if not path.resolve().is_relative_to(graph.parent.resolve()):
+        raise UsageError(
+            f"{graph} names {name} as its weights, which is outside of its folder",
+            "do not use a file from a source you do not trust; else put the weights beside the graph",
+        )
+    return path
 
 
 def _weights_files(graph: onnx.GraphProto) -> list[str]:

@@ -118,6 +118,7 @@ def test_bench_measures_detectors_with_their_levers(folder: Path) -> None:
         (["export", "small", "--precision", "int8", "-o", "bad.onnx"], "--calib"),
         (["export", "small", "--align", "many", "-o", "bad.onnx"], "--align many"),
         (["export", "small", "--format", "triton"], "-o FOLDER"),
+        (["export", "small", "--graph", "full", "--precision", "fp16", "-o", "bad.onnx"], "static graph"),
         (["eval", "small", "--data", "coco:nowhere"], "nowhere"),
     ],
 )
@@ -131,3 +132,25 @@ def test_an_engine_without_tensorrt_is_refused(folder: Path) -> None:
     done = compress("export", "small", "--format", "tensorrt", "-o", "small.engine", cwd=folder, code=5)
     assert "TensorRT" in done.stderr or "CUDA" in done.stderr
     assert not (folder / "small.engine").exists()
+
+
+def test_torchvisions_own_graph_takes_one_image_at_a_time(folder: Path) -> None:
+    answer("export", "small", "--graph", "full", "-o", "full.onnx", cwd=folder)
+    scores = [answer("eval", model, "--data", "coco:coco", cwd=folder) for model in ("small", "full.onnx")]
+    assert scores[0]["box50"] == pytest.approx(scores[1]["box50"], abs=2)
+    done = compress("bench", "small.onnx", "full.onnx", "--batch", 2, cwd=folder, code=2)
+    assert "takes at most 1 image" in done.stderr
+
+
+def test_suppression_by_the_operator(folder: Path) -> None:
+    document = answer("export", "small", "--nms", "op", "-o", "op.onnx", cwd=folder)
+    assert document["parity"]["max_relative_difference"] <= document["parity"]["limit"]
+
+
+def test_int8_and_aligned_widths(folder: Path) -> None:
+    options = ["--precision", "int8", "--calib", "coco:coco", "--calib-images", 8, "--align", 8]
+    document = answer("export", "small", *options, "-o", "small8.onnx", cwd=folder)
+    assert document["layers"]["converted"] > 20
+    assert document["aligned"]["padded"]
+    score = answer("eval", "small8.onnx", "--data", "coco:coco", cwd=folder)
+    assert score["images"] == 3

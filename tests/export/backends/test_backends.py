@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from compressor.errors import BackendMissingError, UsageError
 from compressor.types import InputSpec
 from export.backends import BACKENDS, Backend, SessionOptions
+from export.backends.ort import BoundOrtSession, OrtSession
 from export.backends.pytorch import TorchSession
 from export.model_io import example_arrays
 
@@ -227,3 +228,13 @@ def test_torch_session_names_several_inputs_and_dictionary_outputs() -> None:
         assert session.output_names == ("sum", "difference")
         one = np.ones((2, 4), np.float32)
         assert session.run({"input_1": 2 * one, "input_0": one})["difference"].tolist() == (-one).tolist()
+
+
+def test_a_binding_gives_the_same_outputs(files: dict[str, Path], image: InputSpec) -> None:
+    with BACKENDS.get("onnxruntime").open(files[".onnx"], SessionOptions(threads=1)) as session:
+        assert isinstance(session, OrtSession)
+        feed = dict(zip(session.input_names, example_arrays(image, 3, seed=(0,)), strict=True))
+        expected, found = session.run(feed), BoundOrtSession(session._session, "cpu").run(feed)
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)

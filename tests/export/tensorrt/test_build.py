@@ -243,3 +243,33 @@ def test_weights_beside_the_graph_belong_to_the_digest(onnx_file: Path, tmp_path
     weights.unlink()
     with pytest.raises(UsageError, match=r"weights\.bin does not exist"):
         OnnxSource.read(outside)
+
+
+def test_weights_outside_of_the_folder_are_not_read(onnx_file: Path, tmp_path: Path) -> None:
+    model = onnx.load(onnx_file)
+    (tmp_path / "secret").write_bytes(b"0" * 64)
+    for weight in model.graph.initializer:
+        weight.data_location = onnx.TensorProto.EXTERNAL
+        del weight.external_data[:]
+        weight.external_data.add(key="location", value="../secret")
+    inside = tmp_path / "folder"
+    inside.mkdir()
+    (inside / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UsageError, match=r"\.\./secret as its weights, which is outside"):
+        OnnxSource.read(inside / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(onnx.TensorProto.BFLOAT16, "BF16"), (onnx.TensorProto.FLOAT8E4M3FN, "FP8")]
+)
+def test_a_format_that_the_gpu_lacks_is_refused(
+    kind: int, name: str, onnx_file: Path, tmp_path: Path, gpu
+) -> None:
+    model = onnx.load(onnx_file)
+    value = model.graph.input[0].name
+    model.graph.node.append(onnx.helper.make_node("Cast", [value], ["narrow"], to=kind))
+    narrow = tmp_path / "narrow.onnx"
+    onnx.save(model, narrow)
+    with pytest.raises(UsageError, match=f"holds {name} tensors.*needs"):
+        build_engine(narrow, tmp_path / "m.engine", SETTINGS, device=gpu)
+    assert left_behind(tmp_path) == []

@@ -146,6 +146,7 @@ def test_a_type_that_numpy_lacks_is_refused(fake: ModuleType, gpu, tmp_path: Pat
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ports[:1], ports[1:])
     path = tmp_path / "m.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    gpu.facts = replace(gpu.facts, name="NVIDIA L4", compute_capability="8.9")
     fake.onnxruntime = type("NoKernels", (), {"InferenceSession": lambda *_, **__: None})
     with pytest.raises(CompressError, match="x has a type that numpy does not have"):
         build_engine(path, tmp_path / "m.engine", EngineSettings(), device=gpu)
