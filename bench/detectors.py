@@ -45,6 +45,7 @@ SIZES: Final = {"480x640": (3, 480, 640), "800x1333": (3, 800, 1344)}
 
 PLANNED_AT: Final = (3, 480, 640)
 THREADS: Final = 2
+FEW_PROPOSALS: Final = {"rpn_post_nms_top_n_test": 300}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,11 @@ def variants(same_share: float) -> dict[str, list[Variant]]:
             quarter,
         ],
         f"{FASTER} 800x1333": [dense, half, quarter],
+        f"{FASTER} 480x640, fewer proposals": [
+            dense,
+            replace(dense, name="dense, 300 proposals", levers=FEW_PROPOSALS),
+            replace(half, name="half of the MACs, 300 proposals", levers=FEW_PROPOSALS),
+        ],
     }
     for arch in (KEYPOINT, MASK):
         smaller = Variant(name="whole, half of the MACs", arch=arch, spec=whole(0.5))

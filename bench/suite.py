@@ -3,7 +3,15 @@
 import subprocess
 import sys
 
-PARTS = ("bench.prune_speed", "bench.coring_speed", "bench.rounding", "bench.tables")
+PARTS = (
+    "bench.prune_speed",
+    "bench.coring_speed",
+    "bench.rounding",
+    "bench.alignment",
+    "bench.int8_speed",
+    "bench.detectors",
+    "bench.tables",
+)
 
 
 def main() -> None:

@@ -110,7 +110,7 @@ def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candi
         file = scratch / f"{manifest.digest()[:16]}.onnx"
         if not file.exists():
             output.say(f"exporting {name}")
-            deploy(model, manifest, file, DeploySettings(threads=request.threads))
+            deploy(model, manifest, file, DeploySettings(threads=request.threads, align=None))
         return Candidate(name=name, path=file, inputs=read_input(file), digest=file_digest(file))
     _, inputs = architecture_of(manifest).deployed(model, manifest.input)
     return Candidate(name=name, path=folder, inputs=inputs, digest=manifest.digest())

@@ -34,7 +34,7 @@ def export(
     align: Annotated[
         str,
         typer.Option("--align", help="Pad widths to multiples of N, off, or auto: what the target likes."),
-    ] = "off",
+    ] = "auto",
     calib: Annotated[
         str | None, typer.Option("--calib", help="Data set for int8: its train split sets ranges.")
     ] = None,

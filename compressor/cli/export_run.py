@@ -67,14 +67,15 @@ def _onnx(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deplo
 
 
 def _engine(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
-    from export.tensorrt.build import build_engine
+    from export.tensorrt.build import build_engine, first_gpu
     from export.tensorrt.settings import EngineSettings
 
+    gpu = first_gpu()  # before the export, which takes its time
     settings = EngineSettings(precision=request.precision, batches=request.batches)
     with tempfile.TemporaryDirectory(prefix="compress-export-") as folder:
         source = Path(folder) / request.output.with_suffix(".onnx").name
         deployed = deploy(model, manifest, source, _settings(request, model, manifest))
-        engine = build_engine(source, request.output, settings)
+        engine = build_engine(source, request.output, settings, device=gpu)
     return deployed, {"engine": encode(engine.record)}
 
 

@@ -60,7 +60,8 @@ def _from_columns(matrices: Tensor, gram: Tensor, rank: int) -> Tensor | None:
     largest, smallest = values[:, -1], values[:, -rank:].amin(dim=1)
     if not bool((smallest > largest * _LEAST_SHARE).all()):
         return None
-    left = matrices @ vectors[:, :, -rank:].flip(2)
+    # v^T X^T reads both factors along their rows, which is several times as fast as X v.
+    left = (vectors[:, :, -rank:].flip(2).mT @ matrices.mT).mT
     unit: Tensor = left / left.norm(dim=1, keepdim=True)
     return unit
 

@@ -12,6 +12,7 @@ from compressor.errors import UsageError
 from compressor.types import InputSpec
 from compressor.zoo import find
 from detection.reference import match, reference_detections
+from export.precision import to_fp16
 from export.to_onnx import export_onnx
 from tests.detection.static.test_detector import HEIGHT, SIZES, WIDTH, canvases, narrow
 
@@ -26,12 +27,16 @@ MARKS: dict[str | None, tuple[set[str], set[str]]] = {
 """Operators that a form has, and those it does not have."""
 
 
+def opened(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_finds_what_torchvision_finds(form: str | None, tmp_path: Path) -> None:
     detector = narrow()
     module, inputs = find(NAME).form(form)(detector, InputSpec(shapes=((3, HEIGHT, WIDTH),)))
     file = export_onnx(module, inputs, tmp_path / "m.onnx", metadata={})
-    session = onnxruntime.InferenceSession(file.path, providers=["CPUExecutionProvider"])
+    session = opened(file.path)
     operators = {node.op_type for node in onnx.load(file.path).graph.node}
     has, lacks = MARKS[form]
     assert has <= operators
@@ -40,7 +45,8 @@ def test_finds_what_torchvision_finds(form: str | None, tmp_path: Path) -> None:
     reference = reference_detections(detector, canvases(), SIZES)
     for image, size, expected in zip(canvases(), SIZES, reference, strict=True):
         arrays = (image[None].numpy(), size[None].numpy())
-        found = dict(zip(outputs, session.run(None, dict(zip(names, arrays, strict=True))), strict=True))
+        feed = dict(zip(names, arrays, strict=True))
+        found = dict(zip(outputs, session.run(None, feed), strict=True))
         count = int(found["num_detections"][0])
         rows = {name: found[name][0, :count] for name in ("boxes", "scores", "labels")}
         report = match(expected, rows)
@@ -48,6 +54,10 @@ def test_finds_what_torchvision_finds(form: str | None, tmp_path: Path) -> None:
         np.testing.assert_allclose(found["masks"][0, :count], expected["masks"][:, 0], atol=1e-3)
         assert found["heatmaps"].shape[1] == found["boxes"].shape[1]
         assert bool(found["converged"][0])
+    if form != "full":
+        to_fp16(file.path, tmp_path / "half.onnx")
+        count, *_ = opened(tmp_path / "half.onnx").run(["num_detections"], feed)
+        assert count[0] > 10
 
 
 def test_a_classifier_has_no_other_form() -> None:
