@@ -19,6 +19,7 @@ from torchvision.models.detection.image_list import ImageList
 from compressor.types import InputSpec
 from detection.deployed import canvas_input
 from detection.reference import show_canvas
+from detection.static.canvas import NormalisedCanvas
 from detection.static.pyramid import features_of
 
 _ROWS = MappingProxyType({1: "detections"})
@@ -32,8 +33,6 @@ class FullDetector(nn.Module):
         canvas: (height, width), multiples of 32.
     """
 
-    mean: Tensor
-    std: Tensor
     traced_axes: ClassVar[Mapping[str, Mapping[int, str]]] = MappingProxyType(
         dict.fromkeys(("boxes", "scores", "labels", "masks", "heatmaps"), _ROWS)
     )
@@ -45,9 +44,7 @@ class FullDetector(nn.Module):
         weight = next(detector.parameters())
         with torch.no_grad():
             show_canvas(detector, features_of(self.backbone, weight.new_zeros(1, 3, *canvas)), canvas)
-        for name, values in (("mean", detector.transform.image_mean), ("std", detector.transform.image_std)):
-            constant = torch.tensor(values, device=weight.device).view(-1, 1, 1)
-            self.register_buffer(name, constant, persistent=False)
+        self.canvas = NormalisedCanvas(detector.transform, weight.device)
 
     def forward(self, images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
         """Detect in one image (1, 3, H, W) of ``sizes`` (1, 2), its rows and columns within the canvas.
@@ -56,7 +53,7 @@ class FullDetector(nn.Module):
             What `detection.static.StaticDetector` returns; D is what was found.
         """
         size = (sizes[0, 0], sizes[0, 1])
-        canvas = self._canvas(images, sizes)
+        canvas = self.canvas(images, sizes)
         features = features_of(self.backbone, canvas)
         proposals, _ = self.rpn(ImageList(canvas, [size]), features)
         boxes, scores, labels = self._boxes(features, proposals, size)
@@ -91,13 +88,6 @@ class FullDetector(nn.Module):
             pooled = heads.keypoint_roi_pool(features, [boxes], [size])
             found["heatmaps"] = heads.keypoint_predictor(heads.keypoint_head(pooled))[None]
         return found
-
-    def _canvas(self, images: Tensor, sizes: Tensor) -> Tensor:
-        """Normalise, and blank what is not image, as torchvision pads after normalising."""
-        rows = torch.arange(images.shape[-2], device=images.device) < sizes[:, :1]
-        columns = torch.arange(images.shape[-1], device=images.device) < sizes[:, 1:]
-        image = rows[:, None, :, None] & columns[:, None, None, :]
-        return torch.where(image, (images - self.mean) / self.std, torch.zeros_like(images))
 
 
 def full(model: nn.Module, inputs: InputSpec) -> tuple[nn.Module, InputSpec]:

@@ -1,10 +1,10 @@
 """A torchvision R-CNN as one module of static shapes."""
 
-import torch
 from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from detection.static.atlas import AtlasLayout
+from detection.static.canvas import NormalisedCanvas
 from detection.static.heads import StaticBoxHead, StaticKeypointHead, StaticMaskHead
 from detection.static.proposals import StaticProposals
 from detection.static.pyramid import features_of, probe
@@ -26,9 +26,6 @@ class StaticDetector(nn.Module):
         UsageError: the detector has parts without a static form.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, detector: GeneralizedRCNN, settings: StaticSettings) -> None:
         super().__init__()
         self.settings = settings
@@ -40,10 +37,7 @@ class StaticDetector(nn.Module):
         self.boxes = StaticBoxHead(heads, self.layout, self.rpn.proposals, settings)
         self.masks = StaticMaskHead(heads, self.layout) if heads.has_mask() else None
         self.keypoints = StaticKeypointHead(heads, self.layout) if heads.has_keypoint() else None
-        device = next(detector.parameters()).device
-        for name, values in (("mean", detector.transform.image_mean), ("std", detector.transform.image_std)):
-            constant = torch.tensor(values, device=device).view(-1, 1, 1)
-            self.register_buffer(name, constant, persistent=False)
+        self.canvas = NormalisedCanvas(detector.transform, next(detector.parameters()).device)
 
     def forward(self, images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
         """Detect.
@@ -65,7 +59,7 @@ class StaticDetector(nn.Module):
               more than ``settings.candidates`` pairs were not needed to fill D rows. Where it is false,
               detections may differ from torchvision's: raise ``nms_iterations`` or ``candidates``.
         """
-        features = features_of(self.backbone, self._canvas(images, sizes))
+        features = features_of(self.backbone, self.canvas(images, sizes))
         proposals = self.rpn(features, sizes)
         atlas = self.layout(features)
         found = self.boxes(atlas, proposals, sizes)
@@ -80,10 +74,3 @@ class StaticDetector(nn.Module):
         if self.keypoints is not None:
             outputs["heatmaps"] = self.keypoints(atlas, found)
         return outputs | {"converged": proposals.settled & found.exact}
-
-    def _canvas(self, images: Tensor, sizes: Tensor) -> Tensor:
-        """Normalise, and blank what is not image, as torchvision pads after normalising."""
-        rows = torch.arange(self.settings.height, device=images.device) < sizes[:, :1]
-        columns = torch.arange(self.settings.width, device=images.device) < sizes[:, 1:]
-        image = (rows[:, None, :, None] & columns[:, None, None, :]).expand_as(images)
-        return torch.where(image, (images - self.mean) / self.std, torch.zeros_like(images))

@@ -25,7 +25,8 @@ def test_a_file_that_fails_parity_goes_and_its_neighbours_stay(
     def beyond(*_: object, **__: object) -> None:
         raise ParityError("outputs differ", "look at them")
 
-    monkeypatch.setitem(module._COMPARISONS, "classification", (beyond, {"fp32": 0.0}))
+    failing = module.Comparison(on_noise=beyond, on_images=beyond, limits={"fp32": 0.0})
+    monkeypatch.setitem(module._COMPARISONS, "classification", failing)
     with pytest.raises(ParityError):
         module.deploy(model, manifest, tmp_path / "m.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx.bak"]
