@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from bench.accuracy_study import some_of
 from bench.environment import environment
 from bench.real_weights import CHECKPOINTS, EPOCH, ROW
 from compressor.criteria import CRITERIA
 from compressor.data import ImageSet, open_data
+from compressor.data.images import IndexedSet
 from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.training import fine_tune
@@ -39,6 +41,8 @@ RESULTS = Path(__file__).parent / "results" / "int8.json"
 LIMIT = 0.5
 CALIBRATION_IMAGES = 512
 VALIDATION_IMAGES = 1000
+TRAINING_IMAGES = 10_000
+"""Of one epoch; enough to see what integers do to a pruned network, not to recover it fully."""
 SETTINGS = {
     "int8 cpu": Int8Settings(),
     "int8 cpu entropy": Int8Settings(method="entropy"),
@@ -74,7 +78,7 @@ def main() -> None:
 
 
 def resnet56(data: Path, folder: Path) -> Iterator[Subject]:
-    """ResNet-56, dense, and pruned by a published string with one epoch of fine-tuning."""
+    """ResNet-56, dense, and pruned by a published string with one epoch of fine-tuning on some images."""
     file = folder / "cifar10.npz"
     subprocess.run([sys.executable, str(data / "unpack_cifar10.py"), str(file)], check=True)
     arch = find("resnet56_cifar")
@@ -82,7 +86,8 @@ def resnet56(data: Path, folder: Path) -> Iterator[Subject]:
     load_weights(model, data / "weights" / CHECKPOINTS[arch.name][0], arch)
     splits = open_data(f"npz:{file}", arch.input)
     small = shrink(model, make_plan(model, arch, ROW, CRITERIA.get("l1")()).plan)
-    fine_tune(small, splits, EPOCH)
+    assert isinstance(splits.train, IndexedSet)
+    fine_tune(small, replace(splits, train=some_of(splits.train, TRAINING_IMAGES, 0)), EPOCH)
     for name, subject in (("resnet56", model), ("resnet56 pruned", small)):
         yield Subject(
             name=name, model=subject, arch=arch, calibration=splits.train, validation=splits.val,
@@ -168,7 +173,7 @@ def _some(images: ImageSet, count: int) -> Iterator[tuple[np.ndarray, np.ndarray
 def _scorer(images: ImageSet, count: int) -> Callable[[Path], float]:
     def top1(path: Path) -> float:
         right = []
-        with BACKENDS.get("onnxruntime").open(path, SessionOptions(threads=2)) as session:
+        with BACKENDS.get("onnxruntime").open(path, SessionOptions()) as session:
             for batch, labels in _some(images, count):
                 scores = session.run({"input": batch})["output"]
                 right.append(np.asarray(scores).argmax(axis=1) == labels)

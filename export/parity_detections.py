@@ -25,18 +25,20 @@ class MatchLimit:
         unmatched: largest share of detections without a partner, over all inputs.
         min_iou: partners overlap more than this.
         max_score_error: their scores differ by no more.
+        spare: so many may differ whatever the share: scores at the threshold come and go.
     """
 
     unmatched: float
     min_iou: float
     max_score_error: float
+    spare: int = 0
 
 
 MATCH_LIMITS: Final[Mapping[str, MatchLimit]] = MappingProxyType(
     {
         "fp32": MatchLimit(unmatched=0.005, min_iou=0.99, max_score_error=1e-3),
-        "fp16": MatchLimit(unmatched=0.1, min_iou=0.9, max_score_error=0.02),
-        "int8": MatchLimit(unmatched=0.6, min_iou=0.5, max_score_error=0.2),
+        "fp16": MatchLimit(unmatched=0.1, min_iou=0.9, max_score_error=0.02, spare=2),
+        "int8": MatchLimit(unmatched=0.6, min_iou=0.5, max_score_error=0.2, spare=2),
     }
 )
 """By precision, the only such table. Rounding shuffles near ties; average precision on images decides."""
@@ -90,7 +92,7 @@ def compare_detections_on(
             ParityCase(batch=len(arrays[0]), case=case, output="detections", relative_difference=share)
         )
     unmatched = 1 - same / total if total else 0.0
-    if unmatched > limit.unmatched:
+    if total - same > max(limit.spare, limit.unmatched * total):
         raise ParityError(
             f"{total - same} of {total} detections differ from PyTorch's ({unmatched:.2%}), the limit is "
             f"{limit.unmatched:.2%}",

@@ -71,6 +71,15 @@ def test_one_wrong_row_in_ten_is_too_many(change: tuple[str, int, Any]) -> None:
     assert report.max_relative_difference == pytest.approx(0.1)
 
 
+def test_few_detections_at_the_threshold_may_come_and_go_in_lower_precision() -> None:
+    gone = moved("labels", 3, 1)
+    report = compare_detections(Fake(), Fake(gone), INPUTS, batches=(1, 1), limit=MATCH_LIMITS["fp16"])
+    assert report.detections == 20
+    tight = replace(MATCH_LIMITS["fp16"], unmatched=0.05)
+    with pytest.raises(ParityError, match="3 of 30"):
+        compare_detections(Fake(), Fake(gone), INPUTS, batches=(1, 1, 1), limit=tight)
+
+
 def test_nothing_found_is_said() -> None:
     def nothing(outputs: Outputs) -> Outputs:
         return {**outputs, "num_detections": np.zeros_like(outputs["num_detections"])}
