@@ -5,7 +5,7 @@ frozen batch norms without statistics, and logits hardly vary. So norms get the 
 them, and logits are stretched to a spread at which some pass the thresholds.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -57,14 +57,23 @@ def lively(name: str, *, seed: int = 0, **settings: object) -> GeneralizedRCNN:
     return enlivened(build(weights=None, weights_backbone=None, **small | settings).eval())
 
 
-def enlivened(detector: GeneralizedRCNN) -> GeneralizedRCNN:
-    """Make a detector find objects, in place."""
-    images = list(structured_images(3, 128, 160, seed=99))
+def enlivened(
+    detector: GeneralizedRCNN, *, images: Sequence[Tensor] = (), surest: float = 8.0
+) -> GeneralizedRCNN:
+    """Make a detector find objects, in place.
+
+    Args:
+        detector: with random weights.
+        images: like those that it will see, (3, height, width) in 0..1; on others, logits may run so high
+            that sigmoids are 1 and scores tie. Without any, `structured_images`.
+        surest: largest class logit on these images.
+    """
+    images = list(images) or list(structured_images(3, 128, 160, seed=99))
     with _standardised_inputs(detector, (FrozenBatchNorm2d, nn.BatchNorm2d)):
         detector(images)
     heads = detector.roi_heads
     _rescale(detector, images, {detector.rpn.head.cls_logits: 6.0, detector.rpn.head.bbox_pred: 1.0})
-    _rescale(detector, images, {heads.box_predictor.cls_score: 8.0, heads.box_predictor.bbox_pred: 3.0})
+    _rescale(detector, images, {heads.box_predictor.cls_score: surest, heads.box_predictor.bbox_pred: 3.0})
     if heads.has_keypoint():
         _rescale(detector, images, {heads.keypoint_predictor.kps_score_lowres: 6.0})
     if heads.has_mask():
