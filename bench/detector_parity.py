@@ -3,8 +3,8 @@
 Weights are random and stretched, on training images, so that most images have many detections, which is
 harsher than trained ones: scores are nearly tied. Stretched so far that sigmoids reach 1, they would tie, and
 which hundred are best would be anyone's choice. Every image is laid on the canvas and given to torchvision's
-own modules, eagerly, and to the exported file in ONNX Runtime; detections are then matched: same label, overlap above
-0.99, scores within 1e-3.
+own modules, eagerly, and to the exported file in ONNX Runtime; detections are then matched: same label,
+overlap above 0.99, scores within 1e-3.
 """
 
 import argparse
