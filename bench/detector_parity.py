@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -65,29 +66,33 @@ def main() -> None:
     parser.add_argument("--coco", type=Path, default=Path("../shared/data/coco_small"))
     parser.add_argument("--canvas", default="256x320", help="height x width, multiples of 32")
     parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--only", default="", help="models whose name contains this; other rows are kept")
     arguments = parser.parse_args()
     height, width = (int(n) for n in arguments.canvas.split("x"))
     splits = open_coco(str(arguments.coco), "boxes", classes=91)
     images = list(_images(splits.test, (height, width), arguments.images))
     seen = [_cropped(image) for image in _images(splits.train, (height, width), _STRETCHED_ON)]
-    rows: list[dict[str, object]] = []
-    for name, levers in LEVERS.items():
-        arch = find(name).with_options(levers, ((3, height, width),))
-        for kind, model in (
-            ("dense", _dense(arch, seen)),
-            (f"pruned by {RATE:.0%}", _pruned(arch, seen)),
-        ):
-            rows.append({"model": name, "kind": kind, **_compared(model, arch, images)})
-            print(rows[-1], flush=True)
+    rows = _kept([height, width], arguments.only)
+    for name in (name for name in LEVERS if arguments.only in name):
+        arch = find(name).with_options(LEVERS[name], ((3, height, width),))
+        for kind, make in (("dense", _dense), (f"pruned by {RATE:.0%}", _pruned)):
+            row = {"model": name, "kind": kind, **_compared(make(arch, seen), arch, images)}
+            print(row, flush=True)
+            rows.append(row)
             document = {"canvas": [height, width], "rows": rows, "environment": environment()}
             RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
+def _kept(canvas: Sequence[int], only: str) -> list[dict[str, object]]:
+    """Return the rows of the last run that this one does not measure again, if the canvas is the same."""
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if before.get("canvas") != canvas:
+        return []
+    return [row for row in before["rows"] if only not in row["model"]]
+
+
 def _images(split: CocoSet, canvas: tuple[int, int], count: int) -> Iterator[Boxed]:
-    for batch in split.batches(1, device=torch.device("cpu")):
-        if not count:
-            return
-        count -= 1
+    for batch in islice(split.batches(1, device=torch.device("cpu")), count):
         one = letterbox(batch.images[0].numpy(), *canvas)
         yield Boxed(canvas=torch.from_numpy(one.canvas)[None], sizes=torch.tensor([one.size]).float())
 

@@ -11,11 +11,11 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -23,10 +23,8 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from bench.environment import environment
 from bench.lively import enlivened
-from compressor.artifact import Manifest
-from compressor.cost import measure
+from compressor.artifact import Manifest, unpruned
 from compressor.errors import ParityError
-from compressor.plan import PrunePlan
 from compressor.zoo import Architecture, find
 from detection.coco import open_coco
 from detection.predict import canvas_feed
@@ -59,7 +57,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data/")
     parser.add_argument("--only", default="", help="models whose name contains this")
     arguments = parser.parse_args()
-    images = list(_images(arguments.shared / "data" / "coco_small"))
+    images = _images(arguments.shared / "data" / "coco_small")
     document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": []}
     for name in (*CLASSIFIERS, *DETECTORS):
         if arguments.only in name:
@@ -72,13 +70,8 @@ def main() -> None:
 def rows_of(name: str, images: Sequence[torch.Tensor]) -> Iterator[Row]:
     """Yield one row per precision."""
     torch.manual_seed(0)
-    model, arch = _detector(name) if name in DETECTORS else _classifier(name)
-    cost = measure(arch.view(model), arch.example())
-    manifest = Manifest(
-        arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input,
-        plan=PrunePlan(arch=arch.name, steps=()), method="dense", cost_before=cost, cost_after=cost,
-        weights_from="random initialisation",
-    )  # fmt: skip
+    model, arch = _detector(name, images) if name in DETECTORS else _classifier(name)
+    manifest = unpruned(model, arch, weights_from="random initialisation")
     feeds = _canvases(images) if name in DETECTORS else _noise(arch)
     for precision in PRECISIONS:
         calibration = Calibration(batches=feeds) if precision == "int8" or name in DETECTORS else None
@@ -100,7 +93,6 @@ def _row(name: str, model: nn.Module, manifest: Manifest, settings: DeploySettin
 
 
 def _facts(deployed: Deployed) -> Row:
-    onnx.checker.check_model(str(deployed.file.path), full_check=True)
     parity, layers = deployed.parity, deployed.precision
     return {
         "bytes": deployed.file.bytes, "nodes": deployed.file.nodes,
@@ -120,11 +112,11 @@ def _classifier(name: str) -> tuple[nn.Module, Architecture]:
     return model.eval(), arch
 
 
-def _detector(name: str) -> tuple[nn.Module, Architecture]:
+def _detector(name: str, images: Sequence[torch.Tensor]) -> tuple[nn.Module, Architecture]:
     arch = find(name).with_options(BOXES, ((3, *CANVAS),))
     model = arch.build()
     assert isinstance(model, GeneralizedRCNN)
-    return enlivened(model), arch
+    return enlivened(model, images=images), arch
 
 
 def _noise(arch: Architecture) -> list[Feeds]:
@@ -140,12 +132,9 @@ def _canvases(images: Sequence[torch.Tensor]) -> list[Feeds]:
     return [canvas_feed(images[start : start + _BATCH], CANVAS)[1] for start in starts]
 
 
-def _images(folder: Path) -> Iterator[torch.Tensor]:
+def _images(folder: Path) -> list[torch.Tensor]:
     split = open_coco(str(folder), "boxes", classes=91).train
-    for count, batch in enumerate(split.batches(1, device=torch.device("cpu"))):
-        if count == _IMAGES:
-            return
-        yield batch.images[0]
+    return [batch.images[0] for batch in islice(split.batches(1, device=torch.device("cpu")), _IMAGES)]
 
 
 if __name__ == "__main__":

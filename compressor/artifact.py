@@ -21,6 +21,7 @@ from torch import nn
 import compressor
 from compressor.card import model_card
 from compressor.codec import Json, check_schema, decode, digest, encode
+from compressor.cost import measure
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
 from compressor.scores import Score
@@ -90,6 +91,21 @@ class _Fields:
     oracle: OracleReport | None
     environment: dict[str, str]
     sha256: str
+
+
+def unpruned(model: nn.Module, arch: Architecture, *, weights_from: str, method: str = "dense") -> Manifest:
+    """Return the manifest of a model from which nothing was removed; its cost is measured."""
+    cost = measure(arch.view(model), arch.example())
+    return Manifest(
+        arch=arch.name,
+        arch_kwargs=dict(arch.kwargs),
+        input=arch.input,
+        plan=PrunePlan(arch=arch.name, steps=()),
+        method=method,
+        cost_before=cost,
+        cost_after=cost,
+        weights_from=weights_from,
+    )
 
 
 def manifest_to_json(manifest: Manifest) -> Json:

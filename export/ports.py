@@ -45,7 +45,7 @@ class Ports:
         return cls(
             inputs=tuple(_port(value, path) for value in graph.input if value.name not in weights),
             outputs=tuple(_port(value, path) for value in graph.output),
-            weights_files=_weights_files(graph),
+            weights_files=weights_files(graph),
         )
 
 
@@ -72,6 +72,7 @@ def _port(value: onnx.ValueInfoProto, path: Path) -> Port:
     return Port(name=value.name, element_type=tensor.elem_type, shape=tuple(sizes))
 
 
-def _weights_files(graph: onnx.GraphProto) -> tuple[str, ...]:
+def weights_files(graph: onnx.GraphProto) -> tuple[str, ...]:
+    """Return the names of the files that hold a graph's weights, relative to its folder."""
     entries = (entry for weight in graph.initializer for entry in weight.external_data)
     return tuple(sorted({entry.value for entry in entries if entry.key == "location"}))

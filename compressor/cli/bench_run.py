@@ -15,12 +15,10 @@ from bench.measure import MeasureSettings
 from bench.run import Candidate
 from bench.run import bench as measure_models
 from bench.table import render
-from compressor.artifact import Manifest, architecture_of, is_artifact, read_manifest, save_artifact
+from compressor.artifact import architecture_of, is_artifact, read_manifest, save_artifact, unpruned
 from compressor.cli import output
 from compressor.cli.sources import Levers, open_artifact, open_model, parse_shapes
-from compressor.cost import measure
 from compressor.errors import CompressError, UsageError
-from compressor.plan import PrunePlan
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.deploy import DeploySettings, deploy
@@ -133,11 +131,6 @@ def _dense(name: str, request: Request, scratch: Path) -> Path:
         return folder
     source = open_model(name, None, None, request.shape)
     output.say(f"{name}: {source.weights}")
-    cost = measure(source.arch.view(source.model), source.arch.example())
-    manifest = Manifest(
-        arch=source.arch.name, arch_kwargs=dict(source.arch.kwargs), input=source.arch.input,
-        plan=PrunePlan(arch=source.arch.name, steps=()), method="dense", cost_before=cost, cost_after=cost,
-        weights_from=source.weights,
-    )  # fmt: skip
+    manifest = unpruned(source.model, source.arch, weights_from=source.weights)
     save_artifact(source.model, manifest, folder)
     return folder

@@ -11,12 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from compressor.artifact import Manifest
+from compressor.artifact import Manifest, unpruned
 from compressor.cost import measure
 from compressor.data import DataSplits, ImageSet
 from compressor.errors import UsageError
 from compressor.pipeline.settings import Pipeline
-from compressor.plan import PrunePlan
 from compressor.scores import Score
 from compressor.training import TASKS
 from compressor.types import Cost
@@ -38,18 +37,7 @@ def dense(pipeline: Pipeline) -> tuple[nn.Module, Manifest]:
     torch.manual_seed(pipeline.training.seed)
     shapes = (table.input,) if table.input else None
     model, arch, words = built(find(table.arch), weights, options, shapes)
-    cost = cost_of(model, arch)
-    manifest = Manifest(
-        arch=arch.name,
-        arch_kwargs=dict(arch.kwargs),
-        input=arch.input,
-        plan=PrunePlan(arch=arch.name, steps=()),
-        method="",
-        cost_before=cost,
-        cost_after=cost,
-        weights_from=words,
-    )
-    return model, manifest
+    return model, unpruned(model, arch, weights_from=words, method="")
 
 
 def data_spec(pipeline: Pipeline) -> str:

@@ -5,7 +5,7 @@ are the two nodes of the graph whose sizes depend on data. It is exact however d
 are, and cheap where a processor runs it in one loop; runtimes that capture graphs cannot capture it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torchvision.ops import nms
 
 from detection.static.nms import Survivors
-from detection.static.settings import StaticSettings
 
 _OP: Any = opset18  # its types say nothing that a checker could follow
 _ENDS = torch.iinfo(torch.int32).max  # for ONNX, "as many as there are"; TensorRT reads 32 bits
@@ -57,16 +56,14 @@ class OperatorSuppression(nn.Module):
     """Suppress within independent rows; takes and gives what `IteratedSuppression` does.
 
     Args:
-        counts: not needed: padding is not valid.
         threshold: a box goes where its IoU with a better survivor exceeds this.
-        settings: not needed.
     """
 
     onnx_translations: ClassVar[Mapping[Callable[..., Any], Callable[..., Any]]] = MappingProxyType(
         {torch.ops.compress.greedy_nms.default: _as_operator}
     )
 
-    def __init__(self, counts: Sequence[int], threshold: float, settings: StaticSettings) -> None:
+    def __init__(self, threshold: float) -> None:
         super().__init__()
         self.threshold = threshold
 

@@ -14,4 +14,4 @@ def suppression(counts: Sequence[int], threshold: float, settings: StaticSetting
         return IteratedSuppression(counts, threshold, settings)
     from detection.static.nms_op import OperatorSuppression  # imports an exporter
 
-    return OperatorSuppression(counts, threshold, settings)
+    return OperatorSuppression(threshold)

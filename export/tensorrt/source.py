@@ -8,6 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from compressor.errors import UsageError
+from export.ports import weights_files
 from export.to_onnx import file_digest
 
 
@@ -38,7 +39,7 @@ class OnnxSource:
         """
         try:
             model = onnx.load(path, load_external_data=False)
-            files = [path, *(_beside(path, name) for name in _weights_files(model.graph))]
+            files = [path, *(_beside(path, name) for name in weights_files(model.graph))]
             digest = file_digest(*files)
         except FileNotFoundError as error:
             raise UsageError(
@@ -74,8 +75,3 @@ def _beside(graph: Path, name: str) -> Path:
             "do not use a file from a source you do not trust; else put the weights beside the graph",
         )
     return path
-
-
-def _weights_files(graph: onnx.GraphProto) -> list[str]:
-    entries = (entry for weight in graph.initializer for entry in weight.external_data)
-    return sorted({entry.value for entry in entries if entry.key == "location"})

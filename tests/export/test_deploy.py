@@ -2,10 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from compressor.artifact import Manifest
-from compressor.cost import measure
+from compressor.artifact import unpruned
 from compressor.errors import ParityError
-from compressor.plan import PrunePlan
 from compressor.zoo import find
 from export import deploy as module
 
@@ -15,11 +13,7 @@ def test_a_file_that_fails_parity_goes_and_its_neighbours_stay(
 ) -> None:
     arch = find("resnet20_cifar")
     model = arch.build()
-    cost = measure(model, arch.example())
-    manifest = Manifest(
-        arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input, method="dense",
-        plan=PrunePlan(arch=arch.name, steps=()), cost_before=cost, cost_after=cost, weights_from="random",
-    )  # fmt: skip
+    manifest = unpruned(model, arch, weights_from="random")
     (tmp_path / "m.onnx.bak").write_text("mine")
 
     def beyond(*_: object, **__: object) -> None:

@@ -17,10 +17,8 @@ import torch
 from PIL import Image
 
 from bench.lively import enlivened
-from compressor.artifact import Manifest, load_artifact, save_artifact
+from compressor.artifact import load_artifact, save_artifact, unpruned
 from compressor.cli import main
-from compressor.cost import measure
-from compressor.plan import PrunePlan
 from compressor.zoo import find
 from detection.media import opened
 from export.deploy import deploy
@@ -45,12 +43,7 @@ def artifact(path: Path, name: str) -> Path:
         arch = arch.with_options(SMALL, ((3, 96, 128),))
     torch.manual_seed(0)
     model = arch.build()
-    cost = measure(arch.view(model), arch.example())
-    manifest = Manifest(
-        arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input,
-        plan=PrunePlan(arch=arch.name, steps=()), method="dense", cost_before=cost, cost_after=cost,
-        weights_from="random initialisation",
-    )  # fmt: skip
+    manifest = unpruned(model, arch, weights_from="random initialisation")
     if name == DETECTOR:
         scores = enlivened(model).get_submodule("roi_heads.box_predictor.cls_score")
         scores.get_parameter("weight").data.mul_(0.5)  # no score is one to the last bit
