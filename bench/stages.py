@@ -6,9 +6,10 @@ The profiler slows calls down a little and its sum is no latency: the shares are
 import ast
 import json
 import tempfile
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import onnx
@@ -40,6 +41,8 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 def stage_times(path: Path, feed: Mapping[str, Array], *, threads: int, calls: int = 5) -> dict[str, float]:
     """Return milliseconds per call by stage, in the order of `STAGES`; what cannot be placed is ``other``.
 
+    Every stage has the median of its calls, so that one disturbed call changes nothing.
+
     Args:
         path: an ONNX file of the static detector graph.
         feed: the input.
@@ -47,11 +50,11 @@ def stage_times(path: Path, feed: Mapping[str, Array], *, threads: int, calls: i
         calls: profiled, after one that is not counted.
     """
     stages = _stage_of_outputs(path)
-    spent: defaultdict[str, float] = defaultdict(float)
-    for name, duration_us in _profile(path, feed, threads, calls + 1):
-        spent[stages.get(_plain(name), OTHER)] += duration_us
     order = [*dict.fromkeys(stage for _, stage in STAGES), OTHER]
-    return {stage: spent[stage] / 1e3 / calls for stage in order if spent[stage]}
+    spent_ms = {stage: [0.0] * (calls + 1) for stage in order}
+    for call, name, duration_us in _profile(path, feed, threads, calls + 1):
+        spent_ms[stages.get(_plain(name), OTHER)][call] += duration_us / 1e3
+    return {stage: median(times[1:]) for stage, times in spent_ms.items() if any(times)}
 
 
 def stage_of(scopes: Sequence[str]) -> str:
@@ -78,8 +81,10 @@ def _plain(name: str) -> str:
     return name.removeprefix("fused ").removesuffix("_nchwc")
 
 
-def _profile(path: Path, feed: Mapping[str, Array], threads: int, calls: int) -> list[tuple[str, float]]:
-    """Return (node name, microseconds) of every kernel call but those of the first run."""
+def _profile(
+    path: Path, feed: Mapping[str, Array], threads: int, calls: int
+) -> Iterator[tuple[int, str, float]]:
+    """Yield (number of the call, node name, microseconds) of every kernel that ran."""
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
         options.enable_profiling = True
@@ -89,10 +94,8 @@ def _profile(path: Path, feed: Mapping[str, Array], threads: int, calls: int) ->
         for _ in range(calls):
             session.run(None, dict(feed))
         events = json.loads(Path(session.end_profiling()).read_text())
-    runs = sorted(event["ts"] for event in events if event["name"] == "model_run")
-    kernels = [event for event in events if event["name"].endswith("_kernel_time")]
-    return [
-        (event["name"].removesuffix("_kernel_time"), event["dur"])
-        for event in kernels
-        if len(runs) < 2 or event["ts"] >= runs[1]
-    ]
+    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")
+    for event in events:
+        if event["name"].endswith("_kernel_time"):
+            call = bisect_right(starts, event["ts"]) - 1
+            yield call, event["name"].removesuffix("_kernel_time"), event["dur"]
