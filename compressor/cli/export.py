@@ -105,6 +105,8 @@ def _repository(path: Path | None) -> Path:
 
 def _form(graph: str, nms: str) -> str | None:
     """Return the name of the form of an architecture, None for its usual one."""
+    if graph == "full" and nms == "op":
+        raise UsageError("--nms op chooses a part of the static graph", "leave out --nms or --graph full.")
     if graph == "full":
         return "full"
     return "nms-op" if nms == "op" else None

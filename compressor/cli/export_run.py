@@ -46,7 +46,7 @@ class Request:
     levers: Levers
     threads: int | None
     json: bool
-    form: str | None = None
+    form: str | None
 
 
 def run(request: Request) -> None:

@@ -119,6 +119,7 @@ def test_bench_measures_detectors_with_their_levers(folder: Path) -> None:
         (["export", "small", "--align", "many", "-o", "bad.onnx"], "--align many"),
         (["export", "small", "--format", "triton"], "-o FOLDER"),
         (["export", "small", "--graph", "full", "--precision", "fp16", "-o", "bad.onnx"], "static graph"),
+        (["export", "small", "--graph", "full", "--nms", "op", "-o", "bad.onnx"], "leave out"),
         (["eval", "small", "--data", "coco:nowhere"], "nowhere"),
     ],
 )
