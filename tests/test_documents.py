@@ -2,16 +2,19 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from bench.tables import page
+from compressor.cli import app
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md", "docs/deploying.md")
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -52,6 +55,23 @@ def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
         assert target.startswith("http") or (path.parent / target).exists(), target
+
+
+def commands(document: str) -> list[str]:
+    """Return every command line of this program in a document's blocks."""
+    lines = "\n".join(blocks(document, "")).splitlines()
+    return [re.sub(r"^torchrun .* -m compressor", "compress", line) for line in lines if "compress" in line]
+
+
+@pytest.mark.parametrize(
+    "line", [line for name in ("README.md", "docs/deploying.md") for line in commands(name)]
+)
+def test_options_shown_in_documents_exist(line: str) -> None:
+    program, name, *words = shlex.split(line)
+    assert program == "compress"
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= known
 
 
 def test_the_results_page_is_what_the_results_say() -> None:

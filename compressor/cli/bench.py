@@ -24,7 +24,7 @@ def bench(
         ),
     ],
     backend: Annotated[
-        str, typer.Option("--backend", help="Runtimes, separated by commas: onnxruntime, torch.")
+        str, typer.Option("--backend", help="Runtimes, separated by commas; `compress doctor` lists them.")
     ] = "onnxruntime",
     batch: Annotated[str, typer.Option("--batch", help="Images per call, separated by commas.")] = "1,8",
     threads: ThreadsOpt = None,
