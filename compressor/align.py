@@ -8,14 +8,12 @@ its original does, so that its values are as finite as before, and every consume
 
     sum_c W[:, c] x[c] + 0 * x[n]  =  sum_c W[:, c] x[c].
 
-Padding does not always pay: a group whose layers would grow by more than a quarter is left as it is. Where
-many groups are concatenated their growth adds up, so the model as a whole has the same limit: groups are
-padded in the order of their growth, the least first, until there is no more room.
+Padding does not always pay: a group whose layers would grow by more than a quarter is left as it is.
 """
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, gcd, prod
 from typing import Final, Literal
 
@@ -39,7 +37,7 @@ ALIGN_LIMIT: Final = 1e-5
 """Largest relative difference between the padded and the original model: summation order, nothing else."""
 
 MAX_GROWTH: Final = 0.25
-"""Largest relative growth of the multiply-adds of the layers that touch a group, and of the whole model."""
+"""Largest relative growth of the multiply-adds of the layers that touch a group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +78,6 @@ class AlignReport:
     max_relative_difference: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
-    """A group that is no multiple: units to add, the growth of its layers, and why not (or nothing)."""
-
-    index: int
-    extra: int
-    growth: float
-    reason: str
-
-
 def default_multiple(precision: Literal["fp32", "fp16", "int8"], device: str = "cpu") -> int:
     """Return the width of the blocks that kernels work on.
 
@@ -121,8 +109,7 @@ def pad_to_multiple(
         inputs: example inputs of the view, batch of one.
         multiple: of channels.
         view: what to trace and compare instead of the model itself, with the same parameter names.
-        max_growth: how much the layers of a group, and all layers together, may grow, as a share of their
-            multiply-adds.
+        max_growth: how much the layers of a group may grow, as a share of their multiply-adds.
 
     Raises:
         UsageError: ``multiple`` is below one.
@@ -132,16 +119,16 @@ def pad_to_multiple(
     if multiple < 1:
         raise UsageError(f"cannot align widths to multiples of {multiple}", "give a number from 1.")
     graph = trace(view(model), inputs)
-    wishes = [_wish(graph, index, multiple, max_growth) for index in _ragged(graph, multiple)]
-    wishes = _affordable(graph, wishes, max_growth)
-    growth = {wish.index: wish.extra for wish in wishes if not wish.reason}
+    decisions = {index: _decide(graph, index, multiple, max_growth) for index in _ragged(graph, multiple)}
+    growth = {i: extra for i, (group, extra) in decisions.items() if extra}
     sizes, cost = _sizes(graph), cost_model(graph)
+    grown = sizes + np.array([growth.get(i, 0) for i in range(len(sizes))])
     return widen(model, graph, growth), AlignReport(
         multiple=multiple,
-        padded=tuple(_reported(graph, wish) for wish in wishes if not wish.reason),
-        left=tuple(_reported(graph, wish) for wish in wishes if wish.reason),
+        padded=tuple(group for group, extra in decisions.values() if extra),
+        left=tuple(group for group, extra in decisions.values() if not extra),
         macs_before=cost(sizes).macs,
-        macs_after=cost(_grown(sizes, growth)).macs,
+        macs_after=cost(grown).macs,
         max_relative_difference=_compared(model, graph, growth, view, inputs),
     )
 
@@ -204,39 +191,16 @@ def _ragged(graph: ChannelGraph, multiple: int) -> list[int]:
     ]
 
 
-def _wish(graph: ChannelGraph, index: int, multiple: int, max_growth: float) -> _Wish:
-    """Return what it takes to bring a group to a multiple, or why it stays as it is."""
+def _decide(graph: ChannelGraph, index: int, multiple: int, max_growth: float) -> tuple[PaddedGroup, int]:
+    """Return what happens to a group, and the number of units to add."""
     group, width = graph.groups[index], _width(graph, index)
-    step = multiple // gcd(width // group.size, multiple)
+    per_unit = width // group.size
+    step = multiple // gcd(per_unit, multiple)
     extra = ceil(group.size / step) * step - group.size
-    growth = _growth_of_layers(graph, index, extra)
-    dear = f"its layers would grow by {growth:.0%}" if growth > max_growth else ""
-    return _Wish(index=index, extra=extra, growth=growth, reason=_refusal(graph, index) or dear)
-
-
-def _affordable(graph: ChannelGraph, wishes: Sequence[_Wish], max_growth: float) -> list[_Wish]:
-    """Refuse what would make the model as a whole grow too much; groups that grow least come first."""
-    cost, grown = cost_model(graph), _sizes(graph)
-    before = cost(grown).macs
-    refused: dict[int, _Wish] = {}
-    for wish in sorted((wish for wish in wishes if not wish.reason), key=lambda wish: wish.growth):
-        wider = _grown(grown, {wish.index: wish.extra})
-        total = cost(wider).macs / before - 1
-        if total > max_growth:
-            refused[wish.index] = replace(wish, reason=f"the model would grow by {total:.0%} in all")
-        else:
-            grown = wider
-    return [refused.get(wish.index, wish) for wish in wishes]
-
-
-def _reported(graph: ChannelGraph, wish: _Wish) -> PaddedGroup:
-    group, before = graph.groups[wish.index], _width(graph, wish.index)
-    after = before if wish.reason else before + wish.extra * (before // group.size)
-    return PaddedGroup(name=group.name, before=before, after=after, reason=wish.reason)
-
-
-def _grown(sizes: Ids, growth: dict[int, int]) -> Ids:
-    return sizes + np.array([growth.get(i, 0) for i in range(len(sizes))], dtype=np.int64)
+    reason = _refusal(graph, index) or _too_dear(graph, index, extra, max_growth)
+    grown = 0 if reason else extra
+    after = width + grown * per_unit
+    return PaddedGroup(name=group.name, before=width, after=after, reason=reason), grown
 
 
 def _refusal(graph: ChannelGraph, index: int) -> str:
@@ -250,12 +214,15 @@ def _refusal(graph: ChannelGraph, index: int) -> str:
     return ""
 
 
-def _growth_of_layers(graph: ChannelGraph, index: int, extra: int) -> float:
-    """Return by what share the layers that touch a group would grow."""
+def _too_dear(graph: ChannelGraph, index: int, extra: int, max_growth: float) -> str:
+    """Say by how much the layers that touch a group would grow, where that is too much."""
     cost, sizes = cost_model(graph), _sizes(graph)
+    grown = sizes.copy()
+    grown[index] += extra
     touching = {entry.tensor for entry in graph.touching[index]}
     mine = sum(graph.positions.get(n, 0) * prod(shape) for n, shape in graph.shapes.items() if n in touching)
-    return (cost(_grown(sizes, {index: extra})).macs - cost(sizes).macs) / max(mine, 1)
+    growth = (cost(grown).macs - cost(sizes).macs) / max(mine, 1)
+    return f"its layers would grow by {growth:.0%}" if growth > max_growth else ""
 
 
 def _sizes(graph: ChannelGraph) -> Ids:
