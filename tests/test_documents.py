@@ -1,5 +1,6 @@
 """Documents run: the README's commands and code, CONTRIBUTING's criterion, links, and the results page."""
 
+import json
 import os
 import re
 import shlex
@@ -76,6 +77,19 @@ def test_options_shown_in_documents_exist(line: str) -> None:
 
 def test_the_results_page_is_what_the_results_say() -> None:
     assert (ROOT / "bench" / "README.md").read_text() == page()
+
+
+def test_the_speeds_in_the_readme_were_measured() -> None:
+    results = json.loads((ROOT / "bench" / "results" / "detectors.json").read_text())
+    report = results["tables"]["fasterrcnn_resnet50_fpn 800x1333"]["report"]["results"]
+    ratios = {row["model"]: row["speedup"]["value"] for row in report if row["speedup"]}
+    text = (ROOT / "README.md").read_text()
+    for model, words in {
+        "backbone, published rate": "backbone at the published rate",
+        "whole, half of the MACs": "detector at half of its MACs",
+        "whole, a quarter of the MACs": "at a quarter",
+    }.items():
+        assert f"{words} {ratios[model]:.2f}x" in text
 
 
 def test_commands_listed_in_the_readme_exist() -> None:
