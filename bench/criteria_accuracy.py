@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Final
 
 import torch
+from torch import nn
 
 from bench.accuracy_study import Cell, Method, Row, Study, WorkFile, run_cells, some_of, summary
 from bench.environment import environment
@@ -114,6 +115,7 @@ def compared(study: Study, cells: Sequence[Cell], work: Path) -> Row:
         "settings": study.settings() | {"threads": torch.get_num_threads()},
         "dense": {"accuracy": dense, "cost": asdict(measure(study.model, study.arch.example()))},
         "cost": {rate: _cost(study, rate) for rate in study.rates},
+        "weights_left": {rate: _weights_left(study, rate) for rate in study.rates},
         "summary": summary(rows),
         "cells": list(rows),
         "environment": environment(),
@@ -125,6 +127,18 @@ def _cost(study: Study, rate: str) -> Row:
     cheap = next(name for name, method in study.methods.items() if not method.calibration_images)
     small, _ = study.pruned(Cell(method=cheap, rate=rate, seed=0))
     return asdict(measure(small, study.arch.example()))
+
+
+def _weights_left(study: Study, rate: str) -> dict[str, float]:
+    """Return, by method, the share of the squared convolution weights that survives pruning (seed 0)."""
+    dense = _squared_weights(study.model)
+    cells = {name: Cell(method=name, rate=rate, seed=0) for name in study.methods}
+    return {name: _squared_weights(study.pruned(cell)[0]) / dense for name, cell in cells.items()}
+
+
+def _squared_weights(model: nn.Module) -> float:
+    convolutions = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    return sum(float(module.weight.detach().double().square().sum()) for module in convolutions)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def criteria_accuracy(data: Row) -> str:
         f"of 45,000 training images\n(SGD, lr {recipe['lr']:g}, batch {recipe['batch_size']}, last epoch's "
         f"weights). Scored are the same {settings['test_images']:,} test images,\n"
         f"dense {data['dense']['accuracy']['top1']:.2f} %. "
-        f"{_calibration(settings)}\n" + "".join(_rate(data, rate) for rate in settings["rates"])
+        f"{_calibration(settings)} Squared\nweights are those of all convolutions, seed 0: what is left says how much "
+        "a criterion keeps to large weights.\n" + "".join(_rate(data, rate) for rate in settings["rates"])
     )
 
 
@@ -33,11 +34,15 @@ def _calibration(settings: Row) -> str:
 def _rate(data: Row, rate: str) -> str:
     rows = sorted((r for r in data["summary"] if r["rate"] == rate), key=lambda r: -float(r["after"]["mean"]))
     cost, dense = data["cost"][rate], data["dense"]["cost"]
-    cells = [(r["method"], _spread(r["before"]), _spread(r["after"]), r["seeds"]) for r in rows]
+    left = data["weights_left"][rate]
+    cells = [
+        (r["method"], _spread(r["before"]), _spread(r["after"]), r["seeds"], f"{left[r['method']]:.0%}")
+        for r in rows
+    ]
     return (
         f"\n`{rate}`: {cost['params'] / dense['params']:.0%} of the parameters and "
         f"{cost['macs'] / dense['macs']:.0%} of the MACs remain. {_verdict(rows)}\n\n"
-        + table(("criterion", "pruned", "fine-tuned", "seeds"), cells)
+        + table(("criterion", "pruned", "fine-tuned", "seeds", "squared weights left"), cells)
     )
 
 

@@ -80,6 +80,21 @@ def test_all_cells_of_a_rate_end_with_one_cost(study: Study, document: dict) -> 
     assert document["cost"]["half"]["params"] == sum(p.numel() for p in small.parameters())
 
 
+def test_the_norm_keeps_more_of_the_weights_than_chance(study: Study, document: dict) -> None:
+    left = document["weights_left"]["half"]
+    small, _ = study.pruned(Cell(method="random", rate="half", seed=0))
+    sums = [
+        sum(
+            float((m.weight.detach().double() ** 2).sum())
+            for m in model.modules()
+            if isinstance(m, torch.nn.Conv2d)
+        )
+        for model in (small, study.model)
+    ]
+    assert left["random"] == pytest.approx(sums[0] / sums[1])
+    assert 0 < left["random"] < left["l1"] < 1
+
+
 def test_only_what_depends_on_the_seed_is_chosen_again(document: dict) -> None:
     plans = {row["method"]: row["plans"] for row in document["summary"]}
     assert plans == {"l1": 1, "random": 2, "taylor": 2}
@@ -229,13 +244,14 @@ def test_the_page_says_who_won_and_by_how_much() -> None:
             },
             "dense": {"accuracy": {"top1": 93.0}, "cost": {"params": 100, "macs": 100}},
             "cost": {"r": cost},
+            "weights_left": {"r": {"l1": 0.88, "coring": 0.7}},
             "summary": summary(rows),
         }
     )
     assert "coring is number 2 of 2,\n-1.00 points against l1: no more than" in text
     l1, coring = (line for line in text.splitlines() if line.startswith(("| l1", "| coring")))
-    assert l1 == "| l1 | 10.00 | 81.00 ± 1.41 | 2 |"
-    assert coring == "| coring | 10.00 | 80.00 ± 14.14 | 2 |"
+    assert l1 == "| l1 | 10.00 | 81.00 ± 1.41 | 2 | 88% |"
+    assert coring == "| coring | 10.00 | 80.00 ± 14.14 | 2 | 70% |"
 
 
 def one_by_one_part(rates: dict[str, tuple[float, float]]) -> dict[str, object]:
