@@ -25,6 +25,7 @@ from compressor.zoo import Architecture
 from export.backends import BACKENDS, Array, Session, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
+from export.onnx_files import require_free
 from export.parity import MIN_CASES, PARITY_LIMITS, ParityReport, compare, compare_on
 from export.parity_detections import MATCH_LIMITS, compare_detections, compare_detections_on
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
@@ -142,10 +143,7 @@ def deploy(
             accuracy than allowed; nothing is left behind.
         UsageError: ``path`` exists, or int8 was asked for without calibration images.
     """
-    if path.exists():
-        raise UsageError(f"{path} exists", "remove it or choose another name")
-    if not path.parent.is_dir():
-        raise UsageError(f"folder {path.parent} does not exist", "create it first")
+    require_free(path)
     arch = architecture_of(manifest)
     wide, aligned = _aligned(model, arch, settings)
     module, inputs = arch.form(settings.form)(wide, manifest.input)

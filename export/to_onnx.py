@@ -7,24 +7,22 @@ progress and warnings: they are shown only where the export fails.
 """
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import onnx
 import onnx_ir
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from compressor.errors import CompressError, UsageError
+from compressor.errors import CompressError
 from compressor.modes import evaluation
 from compressor.types import InputSpec
 from export.model_io import example_tensors, input_names, named_outputs
+from export.onnx_files import require_free, write_onnx
 from export.quiet import captured_output
 from export.traced import Traced, traced
 
@@ -35,8 +33,6 @@ TensorRT 10, OpenVINO and ONNX Runtime from 1.14 read it; nothing that a CNN nee
 """
 
 BATCH_AXIS: Final = "batch"
-ONE_FILE_BYTES: Final = 2**31 - 2**20
-"""Protocol buffers end at 2 GiB; a megabyte is left for the graph around the weights."""
 
 _EXAMPLE_BATCH = 2  # 0 and 1 are special to torch.export: it would specialise on them
 _KEPT_NODE_METADATA = "pkg.torch.onnx.name_scopes"  # which module a node came from, for per-layer reports
@@ -77,14 +73,14 @@ def export_onnx(model: nn.Module, inputs: InputSpec, path: Path, *, metadata: Ma
         UsageError: the file exists, its folder does not, or outputs are not tensors.
         CompressError: the model cannot be exported, fixes its batch size, or fails the checker.
     """
-    _require_free(path)
+    require_free(path)
     exported = _exported(model, inputs)
     if inputs.max_batch is None:
         _require_dynamic_batch(exported, model)
     _clean(exported)
     exported.metadata_props.update(metadata)
     nodes = sum(1 for _ in exported.graph.all_nodes())
-    files = _write(exported, path)
+    files = write_onnx(exported, path)
     size = sum(file.stat().st_size for file in files)
     return OnnxFile(path=path, opset=OPSET, nodes=nodes, bytes=size, sha256=file_digest(*files))
 
@@ -97,13 +93,6 @@ def file_digest(*paths: Path) -> str:
             while chunk := file.read(2**20):
                 digest.update(chunk)
     return digest.hexdigest()
-
-
-def _require_free(path: Path) -> None:
-    if path.exists():
-        raise UsageError(f"{path} exists", "remove it or choose another name")
-    if not path.parent.is_dir():
-        raise UsageError(f"folder {path.parent} does not exist", "create it first")
 
 
 def _exported(model: nn.Module, inputs: InputSpec) -> onnx_ir.Model:
@@ -175,29 +164,3 @@ def _clean(exported: onnx_ir.Model) -> None:
             node.metadata_props[_KEPT_NODE_METADATA] = scopes
     for value in exported.graph.initializers.values():
         value.metadata_props.clear()
-
-
-def _write(exported: onnx_ir.Model, path: Path) -> tuple[Path, ...]:
-    """Write and check in a temporary folder beside ``path``, then move; weights first, the graph last."""
-    weights = sum(v.const_value.nbytes for v in exported.graph.initializers.values() if v.const_value)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        draft = Path(folder) / path.name
-        with captured_output():
-            onnx_ir.save(
-                exported, draft, external_data=f"{path.name}.data" if weights > ONE_FILE_BYTES else None
-            )
-        _check(draft)
-        drafts = sorted(Path(folder).iterdir(), key=lambda file: file == draft)
-        for file in drafts:
-            os.replace(file, path.parent / file.name)
-    return tuple(path.parent / file.name for file in reversed(drafts))
-
-
-def _check(draft: Path) -> None:
-    try:
-        onnx.checker.check_model(str(draft), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise CompressError(
-            f"the exported graph of {draft.name} does not pass the ONNX checker: {error}",
-            "this is a fault of the exporter: report it with the model, or try another torch version",
-        ) from error

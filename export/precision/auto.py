@@ -24,8 +24,9 @@ from onnxruntime.quantization import TensorsData
 
 from compressor.errors import ParityError, UsageError
 from export.backends import BACKENDS, Array, SessionOptions
+from export.onnx_files import require_free, write_onnx
 from export.precision.calibration import Feeds, feed_of
-from export.precision.files import read_graph, require_free, write_graph
+from export.precision.files import read_graph
 from export.precision.int8 import Int8Settings, Subject
 from export.precision.regions import label_of
 from export.precision.share import PrecisionReport, precision_report
@@ -113,7 +114,7 @@ def int8_auto(
         kept = _fewest(trials, fp32 - limit)
         if kept is None:
             raise _impossible(fp32, limit, trials.scores)
-        write_graph(read_graph(trials.file(kept)), target)
+        write_onnx(read_graph(trials.file(kept)), target)
     return AutoReport(
         precision=precision_report(target, "int8"),
         ranking=tuple(LayerDamage(layer=label_of(node), sqnr_db=db) for node, db in ranking),

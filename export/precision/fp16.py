@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from export.precision.files import PRECISION, read_graph, require_free, write_graph
+from export.onnx_files import require_free, write_onnx
+from export.precision.files import PRECISION, read_graph
 from export.precision.regions import CARRIERS, Nodes, between, carriers_of, is_constant, layers_of, matching
 from export.precision.share import PrecisionReport, precision_report
 
@@ -38,7 +39,7 @@ def to_fp16(source: Path, target: Path, *, keep: Sequence[str] = ()) -> Precisio
     model = read_graph(source)
     halve(model.graph, region(model.graph, keep))
     model.metadata_props[PRECISION] = "fp16"
-    write_graph(model, target)
+    write_onnx(model, target)
     return precision_report(target, "fp16")
 
 

@@ -22,8 +22,9 @@ import onnx_ir as ir
 from onnxruntime.quantization import QDQQuantizer, QuantType, TensorsData
 
 from compressor.errors import UsageError
+from export.onnx_files import require_free, write_onnx
 from export.precision.calibration import Feeds, Method, calibrate
-from export.precision.files import PRECISION, read_graph, require_free, write_graph
+from export.precision.files import PRECISION, read_graph
 from export.precision.regions import (
     CARRIERS,
     LAYERS,
@@ -167,7 +168,7 @@ class Subject:
         model.graph.sort()  # the quantiser appends its nodes at the end
         model.metadata_props.clear()
         model.metadata_props.update({**self.model.metadata_props, PRECISION: "int8"})
-        write_graph(model, target)
+        write_onnx(model, target)
         return precision_report(target, "int8")
 
     def _region(self, layers: Collection[ir.Node]) -> Nodes:

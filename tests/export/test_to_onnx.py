@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from compressor.errors import CompressError, UsageError
 from compressor.types import InputSpec
-from export import to_onnx
+from export import onnx_files
 from export.model_io import example_arrays
 from export.to_onnx import export_onnx, file_digest
 
@@ -225,7 +225,7 @@ def test_nothing_is_left_where_the_checker_fails(
 def test_weights_beyond_the_limit_lie_beside_the_graph(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(to_onnx, "ONE_FILE_BYTES", 1000)
+    monkeypatch.setattr(onnx_files, "ONE_FILE_BYTES", 1000)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 512)).eval()
     inputs = InputSpec(shapes=((1, 8, 8),))
     file = export_onnx(model, inputs, tmp_path / "m.onnx", metadata={})
