@@ -130,13 +130,27 @@ class Deployed:
     auto: AutoReport | None = None
 
 
+Stage = Callable[[str], None]
+
 _STANDARD: Final = DeploySettings()
 
 
 def deploy(
-    model: nn.Module, manifest: Manifest, path: Path, settings: DeploySettings = _STANDARD
+    model: nn.Module,
+    manifest: Manifest,
+    path: Path,
+    settings: DeploySettings = _STANDARD,
+    *,
+    stage: Stage = lambda words: None,
 ) -> Deployed:
     """Export a model and prove that the file computes the same.
+
+    Args:
+        model: loaded, as the manifest describes it.
+        manifest: of the model.
+        path: the file to write.
+        settings: what is wanted of it.
+        stage: told what is being done, before every step that takes its time.
 
     Raises:
         ParityError: the file differs from PyTorch beyond the limit of its precision, or int8 costs more
@@ -145,26 +159,24 @@ def deploy(
     """
     require_free(path)
     arch = architecture_of(manifest)
+    stage("padding widths")
     wide, aligned = _aligned(model, arch, settings)
     module, inputs = arch.form(settings.form)(wide, manifest.input)
     metadata = metadata_of(manifest, inputs, model) | _said(settings, aligned)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".deploy-") as name:
+        stage("exporting to ONNX")
         plain = export_onnx(module, inputs, _room(name, "fp32", path), metadata=metadata)
-        draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings)
+        draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings, stage)
+        stage("comparing with PyTorch")
         parity = _compared(model, arch, manifest, draft, settings)
         files = _moved(draft, path)
     companion = _shipped(TASKS.get(arch.task).companion, path)
     size = sum(file.stat().st_size for file in files)
     file = replace(plain, path=path, bytes=size, sha256=file_digest(*files))
     return Deployed(
-        file=file,
-        parity=parity,
-        inputs=inputs,
-        companion=companion,
-        aligned=aligned,
-        precision=precision,
-        auto=auto,
-    )
+        file=file, parity=parity, inputs=inputs, companion=companion, aligned=aligned,
+        precision=precision, auto=auto,
+    )  # fmt: skip
 
 
 def _room(folder: str, kind: str, path: Path) -> Path:
@@ -195,30 +207,33 @@ def _said(settings: DeploySettings, aligned: AlignReport | None) -> dict[str, st
 Converted = tuple[Path, PrecisionReport | None, AutoReport | None]
 
 
-def _as_it_is(source: Path, settings: DeploySettings) -> Converted:
+def _as_it_is(source: Path, settings: DeploySettings, stage: Stage) -> Converted:
     return source, None, None
 
 
-def _halved(source: Path, settings: DeploySettings) -> Converted:
+def _halved(source: Path, settings: DeploySettings, stage: Stage) -> Converted:
+    stage("converting to fp16")
     draft = _room(str(source.parent), "fp16", source)
     return draft, to_fp16(source, draft, keep=settings.keep), None
 
 
-def _quantised(source: Path, settings: DeploySettings) -> Converted:
+def _quantised(source: Path, settings: DeploySettings, stage: Stage) -> Converted:
     calibration = settings.calibration
     if calibration is None:
         raise UsageError("int8 needs images to measure ranges on", "give --calib DATASET.")
+    stage("converting to int8")
     draft = _room(str(source.parent), "int8", source)
     if calibration.limit is None or calibration.score is None:
         return draft, to_int8(source, draft, calibration.batches, settings.int8), None
     chosen = replace(settings.int8, keep_ends=False)
     found = int8_auto(
-        source, draft, calibration.batches, calibration.score, calibration.limit, settings=chosen
-    )
+        source, draft, calibration.batches, calibration.score, calibration.limit, settings=chosen,
+        progress=lambda what, done, total: stage(f"{what} {done} of {total}"),
+    )  # fmt: skip
     return draft, found.precision, found
 
 
-_CONVERSIONS: Final[dict[str, Callable[[Path, DeploySettings], Converted]]] = {
+_CONVERSIONS: Final[dict[str, Callable[[Path, DeploySettings, Stage], Converted]]] = {
     "fp32": _as_it_is,
     "fp16": _halved,
     "int8": _quantised,

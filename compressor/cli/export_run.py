@@ -1,6 +1,7 @@
 """What ``compress export`` does: open, deploy, and build what was asked for from the ONNX file."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -63,7 +64,18 @@ def run(request: Request) -> None:
 
 
 def _onnx(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
-    return deploy(model, manifest, request.output, _settings(request, model, manifest)), {}
+    return _deployed(request, model, manifest, request.output), {}
+
+
+def _deployed(request: Request, model: nn.Module, manifest: Manifest, path: Path) -> Deployed:
+    started = time.monotonic()
+    return deploy(
+        model,
+        manifest,
+        path,
+        _settings(request, model, manifest),
+        stage=lambda words: output.say(f"{time.monotonic() - started:4.0f} s  {words}"),
+    )
 
 
 def _engine(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
@@ -74,7 +86,7 @@ def _engine(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Dep
     settings = EngineSettings(precision=request.precision, batches=request.batches)
     with tempfile.TemporaryDirectory(prefix="compress-export-") as folder:
         source = Path(folder) / request.output.with_suffix(".onnx").name
-        deployed = deploy(model, manifest, source, _settings(request, model, manifest))
+        deployed = _deployed(request, model, manifest, source)
         engine = build_engine(source, request.output, settings, device=gpu)
     return deployed, {"engine": encode(engine.record)}
 
@@ -86,7 +98,7 @@ def _repository(request: Request, model: nn.Module, manifest: Manifest) -> tuple
     settings = TritonSettings(name=name, max_batch=request.batches[2])
     with tempfile.TemporaryDirectory(prefix="compress-export-") as folder:
         source = Path(folder) / f"{name}.onnx"
-        deployed = deploy(model, manifest, source, _settings(request, model, manifest))
+        deployed = _deployed(request, model, manifest, source)
         written = write_repository(source, request.output, settings)
     return deployed, {"repository": str(written)}
 

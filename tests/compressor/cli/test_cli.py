@@ -160,6 +160,12 @@ def test_coring_compat_is_an_option_of_coring_alone(tmp_path: Path) -> None:
     assert "--coring-compat says nothing to l1" in done.stderr
 
 
+def test_export_says_what_it_is_doing(folder: Path) -> None:
+    done = compress("export", "small", "-o", "half.onnx", "--precision", "fp16", cwd=folder)
+    steps = [line.partition(" s  ")[2] for line in done.stderr.splitlines()]
+    assert steps == ["padding widths", "exporting to ONNX", "converting to fp16", "comparing with PyTorch"]
+
+
 def test_export_in_int8_with_an_accuracy_limit(folder: Path) -> None:
     options = ["--precision", "int8", "--calib", "digits", "--calib-images", 64, "--int8-auto", 2]
     document = answer("export", "small", "-o", "int8.onnx", *options, cwd=folder)
