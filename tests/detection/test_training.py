@@ -2,16 +2,21 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from bench.lively import enlivened
+from compressor.artifact import unpruned
+from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.criteria import CRITERIA
+from compressor.data import DataSplits
 from compressor.errors import UsageError
+from compressor.plan import PrunePlan
 from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.training import fine_tune
@@ -19,8 +24,11 @@ from compressor.types import RateSpec, Recipe
 from compressor.zoo import find
 from compressor.zoo.architecture import Architecture
 from detection.coco import CocoSet
+from detection.evaluation import AveragePrecision
 from detection.learning import attention, batch_loss, imitation
 from detection.task import DETECTION
+from export.backends import SessionOptions
+from export.deploy import Calibration, DeploySettings, Precision, deploy
 from tests.detection.coco_factory import write_coco
 from tests.detection.workload import SMALL
 
@@ -44,7 +52,19 @@ def first_images_with_large_objects(images: CocoSet, count: int) -> CocoSet:
     return replace(images, truth=truth, indices=images.indices[np.array(chosen)])
 
 
-def test_a_pruned_detector_overfits_eight_real_images(shared: Path) -> None:
+@dataclass(frozen=True)
+class Overfitted:
+    """A pruned detector that has learned eight images by heart."""
+
+    arch: Architecture
+    plan: PrunePlan
+    model: nn.Module
+    data: DataSplits
+    losses: list[float]
+
+
+@pytest.fixture(scope="module")
+def overfitted(shared: Path) -> Overfitted:
     options = {
         "rpn_post_nms_top_n_train": 100,
         "rpn_pre_nms_top_n_train": 300,
@@ -63,9 +83,34 @@ def test_a_pruned_detector_overfits_eight_real_images(shared: Path) -> None:
     recipe = Recipe(
         epochs=240, batch_size=8, lr=0.02, warmup_epochs=10, nesterov=False, weight_decay=0, augment=False
     )
-    result = fine_tune(small, data, recipe)
-    assert result.history[-1].train_loss < result.history[0].train_loss / 5
-    score = DETECTION.score(small, eight)
+    history = fine_tune(small, data, recipe).history
+    losses = [record.train_loss for record in history]
+    return Overfitted(arch=arch, plan=plan, model=small.eval(), data=data, losses=losses)
+
+
+def test_a_pruned_detector_overfits_eight_real_images(overfitted: Overfitted) -> None:
+    assert overfitted.losses[-1] < overfitted.losses[0] / 5
+    score = DETECTION.score(overfitted.model, overfitted.data.test)
+    assert score.box50 is not None
+    assert score.box50 > 90
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_files_in_fewer_bits_find_what_was_learned(
+    overfitted: Overfitted, tmp_path: Path, precision: Precision
+) -> None:
+    """Random weights say nothing of this: they amplify rounding errors until little is left."""
+    arch, data = overfitted.arch, overfitted.data
+    manifest = replace(
+        unpruned(overfitted.model, arch, weights_from="eight images"), plan=overfitted.plan, method="l1"
+    )
+    feeds = [DETECTION.feeds(b, arch.input) for b in data.train.batches(2, device=torch.device("cpu"))]
+    settings = DeploySettings(precision=precision, calibration=Calibration(batches=feeds), threads=1)
+    deployed = deploy(overfitted.model, manifest, tmp_path / "small.onnx", settings)
+    assert deployed.precision is not None
+    assert deployed.precision.share > 0.9
+    score = accuracy_of_file(deployed.file.path, data, "test", "onnxruntime", SessionOptions(threads=1))
+    assert isinstance(score, AveragePrecision)
     assert score.box50 is not None
     assert score.box50 > 90
 
