@@ -2,7 +2,8 @@
 
 Each file goes the way of ``compress export``: converted, checked by ONNX's checker, run in ONNX Runtime and
 compared with PyTorch by the limits of `export.parity` and `export.parity_detections`. Weights are random;
-batch norms have the statistics of their inputs, detectors are stretched so that they find many objects.
+batch norms have the statistics of their inputs; detectors are stretched so that they find many objects, and
+their residual branches are small, or rounding would decide what they find.
 Classifiers are compared on noise; for int8 and detectors, ranges and comparison come from COCO images.
 """
 
@@ -20,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.mobilenetv3 import InvertedResidual
+from torchvision.models.resnet import Bottleneck
 
 from bench.environment import environment
 from bench.lively import enlivened
@@ -45,6 +48,12 @@ DETECTORS: Final = (
 PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "fp16", "int8")
 CANVAS: Final = (320, 416)
 BOXES: Final = {"rpn_post_nms_top_n_test": 300, "box_detections_per_img": 20}
+RESIDUAL: Final = 0.2
+"""Size of a residual branch of a random detector, as a share of what it adds to."""
+
+SUREST: Final = 4.0
+"""Largest class logit of a random detector on these images."""
+
 _IMAGES: Final = 16
 _BATCH: Final = 2
 
@@ -116,7 +125,17 @@ def _detector(name: str, images: Sequence[torch.Tensor]) -> tuple[nn.Module, Arc
     arch = find(name).with_options(BOXES, ((3, *CANVAS),))
     model = arch.build()
     assert isinstance(model, GeneralizedRCNN)
-    return enlivened(model, images=images), arch
+    _damp(model)
+    return enlivened(model, images=images, surest=SUREST), arch
+
+
+def _damp(model: nn.Module) -> None:
+    """Make residual branches small; at full size, random ones amplify every rounding error."""
+    ends = [block.bn3 for block in model.modules() if isinstance(block, Bottleneck)]
+    blocks = [block for block in model.modules() if isinstance(block, InvertedResidual)]
+    ends += [list(block.modules())[-1] for block in blocks if block.use_res_connect]
+    for norm in ends:
+        norm.weight.data.mul_(RESIDUAL)
 
 
 def _noise(arch: Architecture) -> list[Feeds]:
