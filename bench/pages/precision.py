@@ -45,7 +45,7 @@ def precision_parity(data: Row) -> str:
         "## Every model in three precisions\n\n`python -m bench.precision_parity`: each file passes ONNX's checker and "
         "runs in ONNX Runtime. Classifiers: largest\ndifference from PyTorch over the largest value of the output. "
         "Detectors: share of detections without a partner. In\nbrackets what the export allows. Weights are "
-        "random and amplify rounding far more than trained ones: int8 detectors may be\nrefused here, while one that has "
+        "random and amplify rounding far more than trained ones: int8 files may be\nrefused here, while a detector that has "
         "learned eight images by heart keeps its AP50 above 90 in fp16 and int8\n(`tests/detection/test_training.py`)."
         "\n\n" + table(("model", "file", "MB", "layers converted", "difference (limit)"), rows)
     )
