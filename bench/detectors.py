@@ -1,7 +1,7 @@
 """Detectors, pruned in several ways, on two CPU threads of ONNX Runtime: ``python -m bench.detectors``.
 
 Faster R-CNN: the backbone at the published rate, with and without aligned widths; the whole detector at the
-same total of MACs, at half, and at a quarter. Mask and Keypoint R-CNN: half and a quarter. Then what the
+same total of MACs, at half, and at a quarter. Mask and Keypoint R-CNN: half of the MACs. Then what the
 numbers of proposals and detections do, and which stage takes the time. Weights are random: all shapes are
 static, so the time does not depend on them, as long as activations do not vanish: CPUs are slow on denormal
 numbers.

@@ -159,8 +159,7 @@ def deploy(
     """
     require_free(path)
     arch = architecture_of(manifest)
-    stage("padding widths")
-    wide, aligned = _aligned(model, arch, settings)
+    wide, aligned = _aligned(model, arch, settings, stage)
     module, inputs = arch.form(settings.form)(wide, manifest.input)
     metadata = metadata_of(manifest, inputs, model) | _said(settings, aligned)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".deploy-") as name:
@@ -187,11 +186,12 @@ def _room(folder: str, kind: str, path: Path) -> Path:
 
 
 def _aligned(
-    model: nn.Module, arch: Architecture, settings: DeploySettings
+    model: nn.Module, arch: Architecture, settings: DeploySettings, stage: Stage
 ) -> tuple[nn.Module, AlignReport | None]:
     multiple = settings.align or default_multiple(settings.precision, settings.device)
     if multiple == 1:
         return model, None
+    stage("padding widths")
     return pad_to_multiple(model, arch.example(), multiple, view=arch.view)
 
 
