@@ -1,10 +1,9 @@
 """Detectors, pruned in several ways, on two CPU threads of ONNX Runtime: ``python -m bench.detectors``.
 
 Faster R-CNN: the backbone at the published rate, with and without aligned widths; the whole detector at the
-same total of MACs, at half, and at a quarter. Mask and Keypoint R-CNN: half of the MACs. Then what the
-numbers of proposals and detections do, and which stage takes the time. Weights are random: all shapes are
-static, so the time does not depend on them, as long as activations do not vanish: CPUs are slow on denormal
-numbers.
+same total of MACs. All three detectors: half and a quarter of the MACs. Then what the numbers of proposals
+and detections do, and which stage takes the time. Weights are random: all shapes are static, so the time does
+not depend on them, as long as activations do not vanish: CPUs are slow on denormal numbers.
 """
 
 import argparse
@@ -98,10 +97,10 @@ def variants(same_share: float) -> dict[str, list[Variant]]:
             replace(half, name="half of the MACs, 300 proposals", levers=FEW_PROPOSALS),
         ],
     }
-    for arch in (KEYPOINT, MASK):
-        smaller = Variant(name="whole, half of the MACs", arch=arch, spec=whole(0.5))
-        few = replace(smaller, name="half of the MACs, 20 detections", levers={"box_detections_per_img": 20})
-        tables[f"{arch} 480x640"] = [Variant(name="dense", arch=arch), smaller, few]
+    for arch in (MASK, KEYPOINT):
+        few = replace(half, name="half of the MACs, 20 detections", levers={"box_detections_per_img": 20})
+        members = [replace(variant, arch=arch) for variant in (dense, half, quarter, few)]
+        tables |= {f"{arch} {size}": members for size in SIZES}
     return tables
 
 

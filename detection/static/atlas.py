@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from compressor.errors import UsageError
+from detection.static.boxes import best
 
 _GUTTER = 2  # a sample within one cell beyond the border interpolates between the next two columns
+_BAND = 16  # rows of the atlas; 8 to 32 are equally fast
 _LEVEL_EPSILON = 1e-6  # torchvision's, so that a box of exactly 112 x 112 goes to the finer level's successor
 
 
@@ -113,6 +115,17 @@ class AtlasPool(nn.Module):
         self.size = tuple(pool.output_size)
         self.samples = int(pool.sampling_ratio)
         self.layout = layout
+
+    def order(self, boxes: Tensor) -> Tensor:
+        """Return index (B, N) that puts boxes (B, N, 4) next to those that lie near them in the atlas.
+
+        Boxes by score jump across the atlas, and every jump misses the cache: on a CPU, RoIAlign takes half
+        as long when they come in horizontal bands, each from left to right.
+        """
+        rows, cells = self.layout.place(boxes.flatten(0, 1))
+        band = torch.floor((cells[:, 1] + rows[:, 1]) / _BAND)
+        key = band * self.layout.width + cells[:, 0]
+        return best(-key.view(-1, boxes.shape[1]), boxes.shape[1])[1]
 
     def forward(self, atlas: Tensor, boxes: Tensor) -> Tensor:
         """Return (B * N, C, *size) for boxes (B, N, 4) in pixels."""

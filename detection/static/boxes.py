@@ -38,6 +38,11 @@ def take(rows: Tensor, index: Tensor) -> Tensor:
     return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))
 
 
+def inverse(order: Tensor) -> Tensor:
+    """Return the index (B, N) that undoes ``take`` with a permutation ``order`` (B, N)."""
+    return best(-order.to(torch.float32), order.shape[1])[1]
+
+
 def best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the ``count`` largest scores (B, K) of (B, N) and where they were, equal ones in their order.
 

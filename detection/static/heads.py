@@ -8,7 +8,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 
 from compressor.errors import UsageError
 from detection.static.atlas import AtlasLayout, AtlasPool
-from detection.static.boxes import at_least, best, clip, decode, take
+from detection.static.boxes import at_least, best, clip, decode, inverse, take
 from detection.static.proposals import Proposals
 from detection.static.settings import StaticSettings
 from detection.static.suppression import suppression
@@ -63,9 +63,9 @@ class StaticBoxHead(nn.Module):
 
     def forward(self, atlas: Tensor, proposals: Proposals, sizes: Tensor) -> Found:
         """Detect in images of ``sizes`` (B, 2)."""
-        batch, count, _ = proposals.boxes.shape
-        logits, codes = self.predictor(self.head(self.pool(atlas, proposals.boxes)))
-        scores = torch.softmax(logits, dim=-1)[:, 1:].reshape(batch, count, self.classes)
+        batch = proposals.boxes.shape[0]
+        logits, codes = self._predicted(atlas, proposals.boxes)
+        scores = torch.softmax(logits, dim=-1)[:, :, 1:]
         # Padding proposals score 0, which is never above the threshold.
         score, index = best((scores * proposals.valid[..., None]).flatten(1), self.candidates)
         proposal = torch.div(index, self.classes, rounding_mode="floor")
@@ -73,6 +73,15 @@ class StaticBoxHead(nn.Module):
         code = take(codes.reshape(batch, -1, 4), proposal * (self.classes + 1) + labels)
         boxes = clip(decode(self.coder, code, take(proposals.boxes, proposal)), sizes)
         return self._survivors(boxes, score, labels)
+
+    def _predicted(self, atlas: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return class logits (B, N, classes) and codes (B, N, 4 * classes), both with the background."""
+        order = self.pool.order(boxes)
+        outputs = self.predictor(self.head(self.pool(atlas, take(boxes, order))))
+        # Back to the order by score: torchvision prefers the earlier of two boxes with equal scores.
+        back = inverse(order)
+        logits, codes = (take(output.view(*order.shape, -1), back) for output in outputs)
+        return logits, codes
 
     def _survivors(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Found:
         above = scores > self.score_thresh

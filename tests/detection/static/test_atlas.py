@@ -7,6 +7,7 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from compressor.errors import UsageError
 from detection.static.atlas import AtlasLayout, AtlasPool
+from detection.static.boxes import inverse, take
 
 HEIGHT, WIDTH = 192, 256
 STRIDES = {"four": (4, 8, 16, 32), "two": (16, 32), "one": (32,), "equal": (32, 32)}
@@ -74,3 +75,21 @@ def test_sampling_that_depends_on_the_box_is_refused() -> None:
     layout = AtlasLayout(pool, pyramid((16, 32)), HEIGHT)
     with pytest.raises(UsageError, match="sampling ratio 0"):
         AtlasPool(pool, layout)
+
+
+def test_order_walks_the_atlas_in_bands_from_left_to_right() -> None:
+    features, boxes = pyramid((4, 8, 16, 32)), boxes_of_every_kind()
+    pool = MultiScaleRoIAlign(featmap_names=["0", "1", "2", "3"], output_size=7, sampling_ratio=2)
+    layout = AtlasLayout(pool, features, HEIGHT)
+    order = AtlasPool(pool, layout).order(boxes)
+    rows, cells = layout.place(take(boxes, order)[1])
+    band, left = torch.floor((cells[:, 1] + rows[:, 1]) / 16), cells[:, 0]
+    assert len(band.unique()) > 3
+    assert (band.diff() >= 0).all()
+    assert (left.diff()[band.diff() == 0] >= -1e-2).all()  # the key is a float32
+
+
+def test_inverse_undoes_a_permutation() -> None:
+    rows = torch.randn(2, 1000, 4)
+    order = torch.stack([torch.randperm(1000), torch.randperm(1000)])
+    assert torch.equal(take(take(rows, order), inverse(order)), rows)
