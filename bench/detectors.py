@@ -18,7 +18,7 @@ from torch import nn
 
 from bench.document import report_to_json
 from bench.environment import environment
-from bench.lively import enlivened
+from bench.lively import enlivened, structured_images
 from bench.measure import MeasureSettings
 from bench.run import Candidate, bench
 from bench.stages import stage_times
@@ -124,10 +124,15 @@ def main() -> None:
 
 def _published_share(work: Path) -> float:
     arch = _architecture(Variant(name="dense", arch=FASTER))
-    dense = enlivened(arch.build())
+    dense = _enlivened(arch.build())
     small, _ = pruned(dense, arch, backbone(1), work)
     inputs = arch.example()
     return measure(arch.view(small), inputs).macs / measure(arch.view(dense), inputs).macs
+
+
+def _enlivened(model: nn.Module) -> nn.Module:
+    enlivened(model, images=list(structured_images(1, *PLANNED_AT[1:])))
+    return model
 
 
 def _architecture(variant: Variant) -> Architecture:
@@ -171,8 +176,8 @@ def _exported(variant: Variant, shape: tuple[int, ...], work: Path) -> tuple[Can
     """Return an exported variant and its MACs at this canvas."""
     torch.manual_seed(0)
     arch = _architecture(variant)
-    model, plan = pruned(enlivened(arch.build()), arch, variant.spec, work)
-    enlivened(model)
+    model, plan = pruned(_enlivened(arch.build()), arch, variant.spec, work)
+    _enlivened(model)
     arch = replace(arch, input=replace(arch.input, shapes=(shape,)))
     cost = measure(arch.view(model), arch.example())
     words = f"{variant.arch} {variant.name} {shape[1]}x{shape[2]}"

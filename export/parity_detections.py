@@ -25,7 +25,8 @@ class MatchLimit:
         unmatched: largest share of detections without a partner, over all inputs.
         min_iou: partners overlap more than this.
         max_score_error: their scores differ by no more.
-        spare: so many may differ whatever the share: scores at the threshold come and go.
+        spare: so many may differ whatever the share, as long as one agrees: scores at the threshold come and
+            go.
     """
 
     unmatched: float
@@ -92,7 +93,8 @@ def compare_detections_on(
             ParityCase(batch=len(arrays[0]), case=case, output="detections", relative_difference=share)
         )
     unmatched = 1 - same / total if total else 0.0
-    if total - same > max(limit.spare, limit.unmatched * total):
+    too_many = total - same > max(limit.spare, limit.unmatched * total)
+    if too_many or unmatched == 1:
         raise ParityError(
             f"{total - same} of {total} detections differ from PyTorch's ({unmatched:.2%}), the limit is "
             f"{limit.unmatched:.2%}",

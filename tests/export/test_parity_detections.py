@@ -80,6 +80,18 @@ def test_few_detections_at_the_threshold_may_come_and_go_in_lower_precision() ->
         compare_detections(Fake(), Fake(gone), INPUTS, batches=(1, 1, 1), limit=tight)
 
 
+@pytest.mark.parametrize("precision", MATCH_LIMITS)
+def test_a_file_that_agrees_in_nothing_is_refused_however_little_there_is(precision: str) -> None:
+    def one(change: Callable[[Outputs], Outputs]) -> Callable[[Outputs], Outputs]:
+        return lambda outputs: {**change(outputs), "num_detections": np.array([1])}
+
+    same, other = one(lambda outputs: outputs), one(moved("labels", 0, 1))
+    limit = MATCH_LIMITS[precision]
+    assert compare_detections(Fake(same), Fake(same), INPUTS, batches=(1,), limit=limit).detections == 1
+    with pytest.raises(ParityError, match="1 of 1 detections differ"):
+        compare_detections(Fake(same), Fake(other), INPUTS, batches=(1,), limit=limit)
+
+
 def test_nothing_found_is_said() -> None:
     def nothing(outputs: Outputs) -> Outputs:
         return {**outputs, "num_detections": np.zeros_like(outputs["num_detections"])}
