@@ -29,7 +29,7 @@ from compressor.criteria import CRITERIA
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
 from compressor.prune import make_plan
 from compressor.shrink import shrink
-from compressor.types import RateSpec
+from compressor.types import Cost, RateSpec
 from compressor.zoo import Architecture, find
 from export.backends import SessionOptions
 from export.metadata import metadata_of, read_input
@@ -174,24 +174,29 @@ def _table(members: Sequence[Variant], shape: tuple[int, ...], work: Path) -> di
 
 def _exported(variant: Variant, shape: tuple[int, ...], work: Path) -> tuple[Candidate, int]:
     """Return an exported variant and its MACs at this canvas."""
-    torch.manual_seed(0)
-    arch = _architecture(variant)
-    model, plan = pruned(_enlivened(arch.build()), arch, variant.spec, work)
-    _enlivened(model)
-    arch = replace(arch, input=replace(arch.input, shapes=(shape,)))
-    cost = measure(arch.view(model), arch.example())
     words = f"{variant.arch} {variant.name} {shape[1]}x{shape[2]}"
     path = work / f"{words.replace(' ', '_').replace(',', '')}.onnx"
+    torch.manual_seed(0)
+    arch = _architecture(variant)
+    # MACs need no weights: where the file is there, so is its plan.
+    dense = arch.build() if path.exists() else _enlivened(arch.build())
+    model, plan = pruned(dense, arch, variant.spec, work)
+    arch = replace(arch, input=replace(arch.input, shapes=(shape,)))
+    cost = measure(arch.view(model), arch.example())
     if not path.exists():
-        module, inputs = arch.deployed(model, arch.input)
-        manifest = Manifest(
-            arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input, plan=plan, method=variant.name,
-            cost_before=cost, cost_after=cost, weights_from="random initialisation",
-        )  # fmt: skip
-        export_onnx(module, inputs, path, metadata=metadata_of(manifest, inputs, model))
+        _export(_enlivened(model), arch, plan, cost, path)
     print(f"{words}: {cost.macs / 1e9:.1f} GMACs", flush=True)
     sha256 = file_digest(path)
     return Candidate(name=variant.name, path=path, inputs=read_input(path), digest=sha256), cost.macs
+
+
+def _export(model: nn.Module, arch: Architecture, plan: PrunePlan, cost: Cost, path: Path) -> None:
+    module, inputs = arch.deployed(model, arch.input)
+    manifest = Manifest(
+        arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input, plan=plan, method="l1",
+        cost_before=cost, cost_after=cost, weights_from="random initialisation",
+    )  # fmt: skip
+    export_onnx(module, inputs, path, metadata=metadata_of(manifest, inputs, model))
 
 
 def _stages(candidate: Candidate) -> dict[str, float]:
