@@ -114,11 +114,13 @@ def main() -> None:
     share = _published_share(arguments.work)
     document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     document |= {"published_share_of_macs": share, "environment": environment()}
-    for title, members in variants(share).items():
+    planned, tables = variants(share), document.get("tables", {})
+    for title, members in planned.items():
         if arguments.only in title:
             shape = next(shape for size, shape in SIZES.items() if size in title)
             print(title, flush=True)
-            document.setdefault("tables", {})[title] = _table(members, shape, arguments.work)
+            tables[title] = _table(members, shape, arguments.work)
+            document["tables"] = {title: tables[title] for title in planned if title in tables}
             RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
