@@ -90,6 +90,8 @@ class RateSpec:
         scope: ``uniform`` removes the same share everywhere, ``global`` ranks all units together.
         round_to: widths become multiples of this.
         protect: glob patterns of modules whose groups stay whole.
+        own_rates: (glob pattern, rate) of modules whose groups lose this share, whatever the target asks of
+            the others; of several that match a group, the last counts.
         max_rate: no group loses more than this share under ``macs`` and ``params``.
         allow_inexact: also prune groups whose removal changes what survives.
     """
@@ -101,6 +103,7 @@ class RateSpec:
     scope: Scope = "uniform"
     round_to: int = 1
     protect: tuple[str, ...] = ()
+    own_rates: tuple[tuple[str, float], ...] = ()
     max_rate: float = 0.9
     allow_inexact: bool = False
 

@@ -62,6 +62,14 @@ def prune(
     keep: Annotated[
         list[str] | None, typer.Option("--keep", help="Modules to leave whole, a glob; repeatable.")
     ] = None,
+    rate_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rate-of",
+            help="Modules, a glob, with a rate of their own, backbone.fpn=0.5; the others meet the target. "
+            "Repeatable.",
+        ),
+    ] = None,
     max_rate: Annotated[
         float, typer.Option("--max-rate", help="Most that one group loses under --macs, --params.")
     ] = 0.9,
@@ -92,6 +100,7 @@ def prune(
     options = [*(options or []), *(["compat=true"] if coring_compat else [])]
     ranking, parts = _scopes(scope or [])
     spec = _spec(rates, layout, rate, macs, params, ranking, round_to, keep, max_rate, allow_inexact)
+    spec = replace(spec, own_rates=tuple(_own_rate(text) for text in rate_of or []))
     from compressor.cli.prune_run import Request, run
     from compressor.cli.sources import open_device, open_model, output_path, seed_all
     from compressor.cli.training import resolve_recipe
@@ -112,6 +121,16 @@ def prune(
         output=target, device=open_device(device), seed=seed, explain=explain, json=json,
     )  # fmt: skip
     run(request)
+
+
+def _own_rate(text: str) -> tuple[str, float]:
+    pattern, _, rate = text.rpartition("=")
+    try:
+        return pattern, float(rate)
+    except ValueError:
+        raise UsageError(
+            f"--rate-of {text} has no rate", "give a pattern, = and a share: backbone.fpn=0.5."
+        ) from None
 
 
 def _scopes(given: list[str]) -> tuple[Scope, list[str]]:

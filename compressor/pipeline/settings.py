@@ -42,6 +42,7 @@ class PruneTable:
         method: name of the criterion.
         options: options of the criterion.
         keep: glob patterns of modules that stay whole.
+        rate_of: glob pattern of modules -> a rate of their own.
         parts: names of the only parts that are pruned, ``backbone`` of a detector; none means everywhere.
         shots: cut in this many steps, ranking again from the trained weights before each.
         calibration_epochs: epochs of training between the shots, over all of them.
@@ -57,6 +58,7 @@ class PruneTable:
     scope: Scope = "uniform"
     round_to: int = 1
     keep: tuple[str, ...] = ()
+    rate_of: dict[str, float] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
     max_rate: float = 0.9
     allow_inexact: bool = False
@@ -151,6 +153,7 @@ def rate_spec(table: PruneTable, *, outside: tuple[str, ...] = ()) -> RateSpec:
         scope=table.scope,
         round_to=table.round_to,
         protect=(*table.keep, *outside),
+        own_rates=tuple(table.rate_of.items()),
         max_rate=table.max_rate,
         allow_inexact=table.allow_inexact,
     )

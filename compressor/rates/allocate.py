@@ -1,26 +1,27 @@
 """Decide how many units each group keeps.
 
 Four kinds of request: a published string, one rate for all, a share of the MACs, a share of the parameters.
-The last two are met by bisection on the analytic cost, rounding and protection included, so that the result
-is the largest network of its family that fits.
+The last two are met by bisection on the analytic cost, rounding, protection and own rates of single groups
+included, so that the result is the largest network of its family that fits.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from math import gcd
 
 import numpy as np
 
 from compressor.channels.components import Ids
-from compressor.channels.graph import ChannelGraph, module_of
+from compressor.channels.graph import ChannelGraph
 from compressor.cost import cost_model, kept_units
 from compressor.errors import UsageError
+from compressor.rates.held import held
 from compressor.rates.layout import Layout, check_length
 from compressor.rates.strings import checked_rate, parse_rates
 from compressor.types import ChannelGroup, GroupDecision, RateSpec
 
 Scores = Mapping[int, np.ndarray]
+Units = Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,48 +52,22 @@ def allocate(
     Raises:
         UsageError: the request cannot be met or makes no sense for this model.
     """
-    locked = _locked(graph, spec)
-    if len(locked) == len(graph.groups):
-        raise UsageError(f"{arch}: every group is frozen or protected", "see why with: compress models NAME.")
-    requested = _requested(graph, spec, scores, layouts, arch, locked)
-    kept = _rounded(graph, requested, spec.round_to, locked)
+    settled = held(graph, spec, arch)
+    requested = _requested(graph, spec, scores, layouts, arch, settled.units)
+    kept = _rounded(graph, requested, spec.round_to)
     decisions = tuple(
-        _decision(group, int(requested[i]), int(kept[i]), locked.get(i), spec.round_to)
+        _decision(group, int(requested[i]), int(kept[i]), settled.reasons.get(i), spec.round_to)
         for i, group in enumerate(graph.groups)
     )
     return Allocation(kept=kept, decisions=decisions)
 
 
 def _decision(
-    group: ChannelGroup, requested: int, kept: int, locked: str | None, round_to: int
+    group: ChannelGroup, requested: int, kept: int, settled: str | None, round_to: int
 ) -> GroupDecision:
-    reason = locked or ("" if kept == requested else f"rounded to a multiple of {round_to}")
+    rounded = "" if kept == requested else f"rounded to a multiple of {round_to}"
+    reason = ", ".join(filter(None, (settled, rounded)))
     return GroupDecision(name=group.name, size=group.size, requested=requested, kept=kept, reason=reason)
-
-
-def _locked(graph: ChannelGraph, spec: RateSpec) -> dict[int, str]:
-    """Return the groups that stay whole, each with the reason."""
-    locked = {}
-    unmatched = set(spec.protect)
-    for index, group in enumerate(graph.groups):
-        names = {group.name, *(module_of(p) for p in group.producers)}
-        hits = {p for p in spec.protect if any(_matches(name, p) for name in names)}
-        unmatched -= hits
-        if group.frozen:
-            locked[index] = group.frozen
-        elif hits:
-            locked[index] = f"kept by --keep {sorted(hits)[0]}"
-        elif group.inexact and not spec.allow_inexact:
-            locked[index] = f"{group.inexact}; --allow-inexact prunes it"
-    if unmatched:
-        raise UsageError(
-            f"--keep {sorted(unmatched)[0]} matches no group", "see the names with: compress models NAME."
-        )
-    return locked
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) or name.startswith(pattern + ".")
 
 
 def _requested(
@@ -101,32 +76,32 @@ def _requested(
     scores: Scores,
     layouts: Mapping[str, Layout],
     arch: str,
-    locked: Mapping[int, str],
+    settled: Units,
 ) -> Ids:
     sizes = kept_units(graph)
     if spec.target == "rates":
-        return _from_string(graph, spec, layouts, arch, locked)
+        return _from_string(graph, spec, layouts, arch, settled)
     if spec.target != "rate":
-        return _to_budget(graph, spec, scores, locked)
+        return _to_budget(graph, spec, scores, settled)
     checked_rate(spec.fraction)
     if spec.scope == "uniform":
-        return _uniform(sizes, spec.fraction, locked)
-    return _by_rank(graph, scores, spec, locked)(_share_of_units(sizes, spec.fraction, locked))
+        return _uniform(sizes, spec.fraction, settled)
+    return _by_rank(graph, scores, spec, settled)(_share_of_units(sizes, spec.fraction, settled))
 
 
-def _uniform(sizes: Ids, rate: float, locked: Mapping[int, str]) -> Ids:
+def _uniform(sizes: Ids, rate: float, settled: Units) -> Ids:
     kept: Ids = np.maximum(1, np.rint(sizes * (1 - rate))).astype(np.int64)
-    kept[list(locked)] = sizes[list(locked)]
+    kept[list(settled)] = list(settled.values())
     return kept
 
 
 def _from_string(
-    graph: ChannelGraph, spec: RateSpec, layouts: Mapping[str, Layout], arch: str, locked: Mapping[int, str]
+    graph: ChannelGraph, spec: RateSpec, layouts: Mapping[str, Layout], arch: str, settled: Units
 ) -> Ids:
     name, layout = _layout(spec, layouts, arch)
     rates = parse_rates(spec.rates)
     check_length(layout, rates, arch, name)
-    kept = kept_units(graph)
+    kept = _uniform(kept_units(graph), 0, settled)
     chosen: dict[int, tuple[str, int]] = {}
     sizes = {path: _channels(graph, i) * graph.groups[i].size for path, i in graph.by_producer.items()}
     for path, width in layout.widths(rates, sizes).items():
@@ -137,7 +112,7 @@ def _from_string(
                 f"{arch}: the rates give {other} {before} and {path} {width} channels, but both feed one sum",
                 "give layers of one residual stage the same rate.",
             )
-        if index not in locked:
+        if index not in settled:
             kept[index] = _whole_units(graph, index, width, path)
     return kept
 
@@ -165,24 +140,23 @@ def _channels(graph: ChannelGraph, index: int) -> int:
     return int((entry.group == index).sum()) // graph.groups[index].size
 
 
-def _rounded(graph: ChannelGraph, kept: Ids, round_to: int, locked: Mapping[int, str]) -> Ids:
+def _rounded(graph: ChannelGraph, kept: Ids, round_to: int) -> Ids:
     """Round widths in channels to the nearest multiple, at least one multiple, at most the dense width."""
     if round_to < 1:
         raise UsageError(f"--round-to {round_to}", "give a positive number of channels, for instance 8.")
     result = kept.copy()
     sizes = kept_units(graph)
-    for index in set(range(len(kept))) - set(locked):
-        if kept[index] < sizes[index]:
-            step = round_to // gcd(round_to, _channels(graph, index))
-            nearest = max(1, int(kept[index] / step + 0.5)) * step
-            result[index] = min(nearest, sizes[index])
+    for index in np.flatnonzero(kept < sizes).tolist():
+        step = round_to // gcd(round_to, _channels(graph, index))
+        nearest = max(1, int(kept[index] / step + 0.5)) * step
+        result[index] = min(nearest, sizes[index])
     return result
 
 
 Family = Callable[[int], Ids]
 
 
-def _to_budget(graph: ChannelGraph, spec: RateSpec, scores: Scores, locked: Mapping[int, str]) -> Ids:
+def _to_budget(graph: ChannelGraph, spec: RateSpec, scores: Scores, settled: Units) -> Ids:
     """Return the largest member of a family of shrinking networks whose cost is within the budget."""
     if not 0 < spec.fraction <= 1:
         raise UsageError(
@@ -190,12 +164,12 @@ def _to_budget(graph: ChannelGraph, spec: RateSpec, scores: Scores, locked: Mapp
             "give the share that may remain, for instance 0.5.",
         )
     cost = cost_model(graph)
-    steps, family = _family(graph, spec, scores, locked)
+    steps, family = _family(graph, spec, scores, settled)
     kind = "macs" if spec.target == "macs" else "params"
     dense = getattr(cost(kept_units(graph)), kind)
 
     def share(step: int) -> float:
-        return float(getattr(cost(_rounded(graph, family(step), spec.round_to, locked)), kind) / dense)
+        return float(getattr(cost(_rounded(graph, family(step), spec.round_to)), kind) / dense)
 
     smallest = share(steps)
     if smallest > spec.fraction:
@@ -210,30 +184,30 @@ def _to_budget(graph: ChannelGraph, spec: RateSpec, scores: Scores, locked: Mapp
     return family(low)
 
 
-def _family(
-    graph: ChannelGraph, spec: RateSpec, scores: Scores, locked: Mapping[int, str]
-) -> tuple[int, Family]:
+def _family(graph: ChannelGraph, spec: RateSpec, scores: Scores, settled: Units) -> tuple[int, Family]:
     sizes = kept_units(graph)
     if spec.scope == "uniform":
         steps = 2000
-        return steps, lambda step: _uniform(sizes, spec.max_rate * step / steps, locked)
-    return int(sum(s for i, s in enumerate(sizes) if i not in locked)), _by_rank(graph, scores, spec, locked)
+        return steps, lambda step: _uniform(sizes, spec.max_rate * step / steps, settled)
+    return _share_of_units(sizes, 1, settled), _by_rank(graph, scores, spec, settled)
 
 
-def _share_of_units(sizes: Ids, rate: float, locked: Mapping[int, str]) -> int:
-    return round(rate * sum(int(s) for i, s in enumerate(sizes) if i not in locked))
+def _share_of_units(sizes: Ids, rate: float, settled: Units) -> int:
+    return round(rate * sum(int(s) for i, s in enumerate(sizes) if i not in settled))
 
 
-def _by_rank(graph: ChannelGraph, scores: Scores, spec: RateSpec, locked: Mapping[int, str]) -> Family:
+def _by_rank(graph: ChannelGraph, scores: Scores, spec: RateSpec, settled: Units) -> Family:
     """Return: number of lowest-ranked units to remove -> units kept per group, none below its floor."""
     sizes = kept_units(graph)
-    free = [i for i in range(len(sizes)) if i not in locked]
+    free = [i for i in range(len(sizes)) if i not in settled]
+    if not free:
+        raise UsageError("no group is left to rank", "leave a --rate-of or a --keep out.")
     floor = np.array([max(1, round(sizes[i] * (1 - spec.max_rate))) for i in free])
     owner = np.concatenate([np.full(sizes[i], n) for n, i in enumerate(free)])
     order = np.argsort(np.concatenate([scores[i] for i in free]), kind="stable")
 
     def keep(removed: int) -> Ids:
-        kept = sizes.copy()
+        kept = _uniform(sizes, 0, settled)
         lost = np.bincount(owner[order[:removed]], minlength=len(free))
         kept[free] = np.maximum(sizes[free] - lost, floor)
         return kept

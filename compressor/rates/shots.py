@@ -78,16 +78,25 @@ def spec_of_shot(spec: RateSpec, shot: Shot, left: float) -> RateSpec:
     Raises:
         UsageError: the target is no share.
     """
-    if spec.target == "rates" or shot.total == 1:
+    if shot.total == 1:
+        return spec
+    own = tuple((pattern, 1 - _between(1 - rate, shot)) for pattern, rate in spec.own_rates)
+    spec = replace(spec, own_rates=own)
+    if spec.target == "rates":
         return spec
     if not 0 <= spec.fraction <= 1:
         raise UsageError(f"--{spec.target} {spec.fraction} is no share", "give a number from 0 to 1.")
     final = 1 - spec.fraction if spec.target == "rate" else spec.fraction
-    before = _share(final, shot.divisor + 1) if shot.number > 1 else 1.0
-    after = _share(final, shot.divisor)
-    relative = 1 - after / before if spec.target == "rate" else min(1.0, after / left)
-    part = math.log(after / before) / math.log(final) if 0 < final < 1 else 1 / shot.total
+    step = _between(final, shot)
+    relative = 1 - step if spec.target == "rate" else min(1.0, _share(final, shot.divisor) / left)
+    part = math.log(step) / math.log(final) if 0 < final < 1 else 1 / shot.total
     return replace(spec, fraction=relative, max_rate=1 - (1 - spec.max_rate) ** part)
+
+
+def _between(final: float, shot: Shot) -> float:
+    """Return what a shot leaves of what the shots before it left."""
+    before = _share(final, shot.divisor + 1) if shot.number > 1 else 1.0
+    return _share(final, shot.divisor) / before
 
 
 def _share(final: float, divisor: int) -> float:

@@ -90,6 +90,8 @@ TABLE = {
     "unknown option": ([*PRUNE, "--speed", "-o", "o"], 2, ["--speed"]),
     "nowhere to write": (PRUNE, 2, ["nowhere to write", "--dry-run"]),
     "pattern without match": ([*PRUNE, "--keep", "laier*", "-o", "o"], 2, ["matches no group"]),
+    "own rate without number": ([*PRUNE, "--rate-of", "layer1", "-o", "o"], 2, ["--rate-of layer1", "=0.5"]),
+    "own rate without match": ([*PRUNE, "--rate-of", "laier*=0.5", "-o", "o"], 2, ["matches no group"]),
     "weights missing": ([*PRUNE, "--weights", "no.pth", "-o", "o"], 2, ["no weights at no.pth"]),
     "weights unreadable": ([*PRUNE, "--weights", "garbage.pth", "-o", "o"], 2, ["garbage.pth", "Hint"]),
     "pickle with code": ([*PRUNE, "--weights", "evil.pth", "-o", "o"], 2, ["refused", "run code"]),

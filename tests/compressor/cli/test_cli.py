@@ -59,6 +59,14 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_single_modules_have_rates_of_their_own(tmp_path: Path) -> None:
+    words = ("prune", "resnet20_cifar", "--macs", 0.5, "--rate-of", "layer1=0.25", "--dry-run")
+    groups = {g["name"]: g for g in answer(*words, cwd=tmp_path)["plan"]["groups"]}
+    assert groups["layer1.0.conv1"]["kept"] == 12
+    assert groups["layer1.0.conv1"]["reason"] == "--rate-of layer1=0.25"
+    assert groups["layer3.0.conv1"]["kept"] < 48
+
+
 def test_pruning_writes_an_artifact_with_its_accuracy(folder: Path) -> None:
     manifest = json.loads((folder / "small" / "manifest.json").read_text())
     assert set(manifest["metrics"]) == {"test dense", "test pruned", "val fine-tuned", "test fine-tuned"}

@@ -30,6 +30,7 @@ macs = 0.5
 scope = "global"
 round_to = 8
 keep = ["layer1*", "fc"]
+rate_of = { "layer2*" = 0.25 }
 max_rate = 0.8
 shots = 4
 calibration_epochs = 10
@@ -73,6 +74,7 @@ def test_the_request_is_the_one_that_the_options_of_prune_would_make() -> None:
     spec = rate_spec(pipeline_from_tables(tomllib.loads(FULL), where="full").prune)
     assert (spec.target, spec.fraction, spec.scope, spec.round_to) == ("macs", 0.5, "global", 8)
     assert spec.protect == ("layer1*", "fc")
+    assert spec.own_rates == (("layer2*", 0.25),)
     assert spec.max_rate == 0.8
     string = {**SMALL, "prune": {"rates": "[0.]", "layout": "coring"}}
     spec = rate_spec(pipeline_from_tables(string, where="string").prune)

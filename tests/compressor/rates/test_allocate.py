@@ -84,6 +84,62 @@ def test_a_pattern_without_a_match_is_an_error(graph: ChannelGraph, arch: Archit
         allocate(graph, RateSpec(target="rate", fraction=0.5, protect=("layr1",)), {}, {}, arch.name)
 
 
+@pytest.mark.parametrize("scope", ["uniform", "global"])
+def test_a_rate_of_its_own_holds_and_the_others_meet_the_budget(
+    graph: ChannelGraph, arch: Architecture, scope: str
+) -> None:
+    own = (("layer3.0.conv2", 0.75),)
+    kept = allocated(graph, arch, target="macs", fraction=0.6, scope=scope, own_rates=own)
+    others = allocated(graph, arch, target="macs", fraction=0.6, scope=scope)
+    index = graph.by_producer["layer3.0.conv2"]
+    assert kept[index] == 16
+    cost = cost_model(graph)
+    assert 0.57 < cost(kept).macs / cost(kept_units(graph)).macs <= 0.6
+    assert sum(np.delete(kept, index)) > sum(np.delete(others, index))
+
+
+def test_a_rate_of_its_own_is_rounded_and_said(graph: ChannelGraph, arch: Architecture) -> None:
+    own = (("layer3", 0.1), ("layer3.1.conv1", 0.4))
+    spec = RateSpec(target="rate", fraction=0.5, round_to=8, own_rates=own)
+    decided = {d.name: d for d in allocate(graph, spec, {}, {}, arch.name).decisions}
+    assert decided["layer3.1.conv1"].kept == 40
+    assert decided["layer3.1.conv1"].reason == "--rate-of layer3.1.conv1=0.4, rounded to a multiple of 8"
+    assert decided["layer3.2.conv1"].requested == 58
+    assert decided["layer1.0.conv1"].kept == 8
+
+
+def test_a_published_string_leaves_room_for_rates_of_their_own(
+    graph: ChannelGraph, arch: Architecture
+) -> None:
+    spec: dict[str, object] = {"target": "rates", "rates": "[0.]+[0.25]*11"}
+    plain = allocated(graph, arch, **spec)
+    kept = allocated(graph, arch, **spec, own_rates=(("layer3.1.conv1", 0.5),))
+    changed = graph.by_producer["layer3.1.conv1"]
+    assert kept[changed] == 32
+    assert np.array_equal(np.delete(kept, changed), np.delete(plain, changed))
+
+
+@pytest.mark.parametrize(
+    ("own", "problem"),
+    [
+        ((("layr1", 0.5),), "--rate-of layr1 matches no group"),
+        ((("layer1", 1.0),), r"rate 1.0 is not in \[0, 1\)"),
+        ((("layer2.0.conv1", 0.5),), "stays whole: kept by --keep layer2"),
+    ],
+)
+def test_a_rate_of_its_own_that_cannot_hold_is_refused(
+    graph: ChannelGraph, arch: Architecture, own: tuple[tuple[str, float], ...], problem: str
+) -> None:
+    spec = RateSpec(target="rate", fraction=0.5, protect=("layer2",), own_rates=own)
+    with pytest.raises(UsageError, match=problem):
+        allocate(graph, spec, {}, {}, arch.name)
+
+
+def test_nothing_left_to_rank_is_said(graph: ChannelGraph, arch: Architecture) -> None:
+    with pytest.raises(UsageError, match="no group is left to rank"):
+        allocated(graph, arch, target="macs", fraction=0.5, scope="global", own_rates=(("*", 0.1),))
+
+
 def test_a_wrong_length_prints_the_layout(graph: ChannelGraph, arch: Architecture) -> None:
     with pytest.raises(UsageError) as caught:
         allocated(graph, arch, target="rates", rates="[0.]+[0.1]*3")
@@ -133,8 +189,7 @@ def _planned(graph: ChannelGraph, rates: list[float], round_to: int) -> np.ndarr
     kept = kept_units(graph)
     for i, rate in zip(graph.free, rates, strict=False):
         kept[i] = max(1, int(kept[i] * (1 - rate)))
-    locked = {i: "frozen" for i in range(len(kept)) if i not in graph.free}
-    return _rounded(graph, kept, round_to, locked)
+    return _rounded(graph, kept, round_to)
 
 
 def test_the_cost_model_is_what_the_counters_measure(

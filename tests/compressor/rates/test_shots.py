@@ -122,6 +122,16 @@ def test_the_parts_of_the_largest_rate_multiply_to_the_whole() -> None:
     assert left == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("target", ["rates", "macs"])
+def test_rates_of_their_own_are_reached_by_the_last_shot(target: str) -> None:
+    whole = RateSpec(target=target, rates="[0.]", fraction=0.5, own_rates=(("fc", 0.6),))
+    left = []
+    for number in (1, 2, 3):
+        ((_, rate),) = spec_of_shot(whole, Shot(number=number, total=3), 1.0).own_rates
+        left.append((left[-1] if left else 1.0) * (1 - rate))
+    assert left == pytest.approx([0.8, 0.7, 0.4])
+
+
 def test_nothing_to_remove_is_no_division_by_zero() -> None:
     whole = RateSpec(target="macs", fraction=1.0, max_rate=0.75)
     asked = spec_of_shot(whole, Shot(number=1, total=2), 1.0)
