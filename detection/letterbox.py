@@ -1,9 +1,11 @@
 """Put an image of any size into the canvas of a detector. `detection.postprocess` undoes it. NumPy only.
 
-The image keeps its aspect and lies at the top left; the rest of the canvas is zero. Interpolation is that of
-torchvision's detection transform: bilinear, half-pixel centres, no antialiasing.
+The image keeps its aspect and lies at the top left; the rest of the canvas is zero. Size and interpolation
+are those of torchvision's detection transform: fractions of a pixel are cut off; bilinear, half-pixel
+centres, no antialiasing. One pixel more, and a detector sees every edge elsewhere than where it learned it.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +67,7 @@ def letterbox(image: NDArray[Any], height: int, width: int) -> Letterbox:
 
 
 def _scaled(pixels: int, factor: float, limit: int) -> int:
-    return min(limit, max(1, round(pixels * factor)))
+    return min(limit, max(1, math.floor(pixels * factor)))
 
 
 def _resized(image: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from compressor.errors import UsageError
 from detection.letterbox import letterbox
@@ -24,6 +25,15 @@ def test_resizes_as_torchvision(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(boxed.canvas[:, :rows, :columns], expected, atol=1e-6)
     assert not boxed.canvas[:, rows:].any()
     assert not boxed.canvas[:, :, columns:].any()
+
+
+@pytest.mark.parametrize(
+    "shape", [(480, 640), (427, 640), (640, 427), (333, 500), (375, 500), (640, 516), (37, 53)]
+)
+def test_images_are_as_large_as_torchvision_makes_them(shape: tuple[int, int]) -> None:
+    transform = GeneralizedRCNNTransform(160, 160, [0.5] * 3, [0.5] * 3)
+    resized, _ = transform.resize(torch.zeros(3, *shape))
+    assert letterbox(np.zeros((3, *shape), dtype=np.uint8), 160, 160).size == tuple(resized.shape[1:])
 
 
 def test_bytes_and_fractions_are_the_same_image() -> None:
