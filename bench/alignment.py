@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from bench.detectors import FASTER, PLANNED_AT, backbone
+from bench.detectors import FASTER, SIZES, backbone
 from bench.document import report_to_json
 from bench.lively import enlivened, structured_images
 from bench.measure import MeasureSettings
@@ -42,6 +42,7 @@ SUBJECTS = {
     "densenet121": ("densenet121", RateSpec(target="rate", fraction=1 / 3)),
     FASTER: (FASTER, backbone(1)),
 }
+CANVAS = SIZES["480x640"]
 SAME = 1e-5
 """Largest relative difference of outputs between a padded file and the unpadded one."""
 
@@ -87,7 +88,7 @@ def _pruned(name: str) -> tuple[nn.Module, Architecture]:
     arch_name, spec = SUBJECTS[name]
     arch = find(arch_name)
     if arch.task == "detection":
-        arch = arch.with_options(shapes=(PLANNED_AT,))
+        arch = arch.with_options(shapes=(CANVAS,))
     model = arch.build()
     small = shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan)
     return (enlivened(small) if isinstance(small, GeneralizedRCNN) else small), arch
@@ -110,8 +111,8 @@ def _compared(plain: Candidate, padded: Candidate, arch: Architecture) -> Parity
 
 def _canvases() -> Iterator[Sequence[Array]]:
     """Yield images; on noise, random weights are so sensitive that fp32 is no closer to fp64 than padded."""
-    for image in structured_images(5, *PLANNED_AT[1:]):
-        yield image[None].numpy(), np.array([PLANNED_AT[1:]], dtype=np.float32)
+    for image in structured_images(5, *CANVAS[1:]):
+        yield image[None].numpy(), np.array([CANVAS[1:]], dtype=np.float32)
 
 
 def _row(

@@ -1,14 +1,15 @@
 """Detectors, pruned in several ways, on two CPU threads of ONNX Runtime: ``python -m bench.detectors``.
 
 Faster R-CNN: the backbone at the published rate, with and without aligned widths; the whole detector at the
-same total of MACs. All three detectors: half and a quarter of the MACs. Then what the numbers of proposals
-and detections do, and which stage takes the time. Weights are random: all shapes are static, so the time does
-not depend on them, as long as activations do not vanish: CPUs are slow on denormal numbers.
+same total of MACs. All three detectors: half and a quarter of the MACs, and half with more of it taken from
+the feature pyramid, whose width RoIAlign's time follows. Then what the numbers of proposals and detections
+do, and which stage takes the time. Weights are random: all shapes are static, so the time does not depend on
+them, as long as activations do not vanish: CPUs are slow on denormal numbers.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from torch import nn
 
 from bench.document import report_to_json
 from bench.environment import environment
-from bench.lively import enlivened, structured_images
+from bench.lively import enlivened
 from bench.measure import MeasureSettings
 from bench.run import Candidate, bench
 from bench.stages import stage_times
@@ -42,8 +43,11 @@ PUBLISHED: Final = "[0.]+[0.1]*3+[0.35]*16"
 SIZES: Final = {"480x640": (3, 480, 640), "800x1333": (3, 800, 1344)}
 """Canvases; 1333 columns are padded to 1344, as torchvision pads them."""
 
-PLANNED_AT: Final = (3, 480, 640)
+WOKEN_AT: Final = (3, 128, 160)
+"""Size at which random weights are made lively; the sizes above would take minutes."""
+
 THREADS: Final = 2
+NARROW_PYRAMID: Final = (("backbone.fpn", 0.5),)
 FEW_PROPOSALS: Final = {"rpn_post_nms_top_n_test": 300}
 
 
@@ -75,88 +79,99 @@ def backbone(round_to: int) -> RateSpec:
     return RateSpec(target="rates", rates=PUBLISHED, round_to=round_to, protect=scope)
 
 
-def variants(same_share: float) -> dict[str, list[Variant]]:
-    """Return what is measured together, by table; ``same_share`` is what the published rate leaves."""
+def variants(same_share: Mapping[str, float]) -> dict[str, list[Variant]]:
+    """Return what is measured together, by table; ``same_share``: what the published rate leaves, by size."""
     dense = Variant(name="dense", arch=FASTER)
     half = Variant(name="whole, half of the MACs", arch=FASTER, spec=whole(0.5))
+    narrow = Variant(
+        name="half of the MACs, FPN at half of its width",
+        arch=FASTER,
+        spec=replace(whole(0.5), own_rates=NARROW_PYRAMID),
+    )
     quarter = Variant(name="whole, a quarter of the MACs", arch=FASTER, spec=whole(0.25))
-    faster = [
-        dense,
-        Variant(name="backbone, published rate", arch=FASTER, spec=backbone(1)),
-        Variant(name="backbone, in multiples of 16", arch=FASTER, spec=backbone(16)),
-        Variant(name="whole, same MACs as published", arch=FASTER, spec=whole(same_share)),
-        half,
-        quarter,
-    ]
     tables = {
-        f"{FASTER} 480x640": faster,
-        f"{FASTER} 800x1333": faster,
-        f"{FASTER} 480x640, fewer proposals": [
+        f"{FASTER} {size}": [
             dense,
-            replace(dense, name="dense, 300 proposals", levers=FEW_PROPOSALS),
-            replace(half, name="half of the MACs, 300 proposals", levers=FEW_PROPOSALS),
-        ],
+            Variant(name="backbone, published rate", arch=FASTER, spec=backbone(1)),
+            Variant(name="backbone, in multiples of 16", arch=FASTER, spec=backbone(16)),
+            Variant(name="whole, same MACs as published", arch=FASTER, spec=whole(same_share[size])),
+            half,
+            narrow,
+            quarter,
+        ]
+        for size in SIZES
     }
+    tables[f"{FASTER} 480x640, fewer proposals"] = [
+        dense,
+        replace(dense, name="dense, 300 proposals", levers=FEW_PROPOSALS),
+        replace(half, name="half of the MACs, 300 proposals", levers=FEW_PROPOSALS),
+    ]
     for arch in (MASK, KEYPOINT):
         few = replace(half, name="half of the MACs, 20 detections", levers={"box_detections_per_img": 20})
-        members = [replace(variant, arch=arch) for variant in (dense, half, quarter, few)]
+        members = [replace(variant, arch=arch) for variant in (dense, half, narrow, quarter, few)]
         tables |= {f"{arch} {size}": members for size in SIZES}
     return tables
 
 
 def main() -> None:
-    """Plan, export, measure and profile; every table is written as soon as it is there."""
+    """Plan and export, then measure and profile; every table is written as soon as it is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("runs/detectors"), help="exported files, kept")
-    parser.add_argument("--only", default="", help="tables whose name contains this")
+    parser.add_argument("--only", nargs="+", default=[""], help="tables whose name contains one of these")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    share = _published_share(arguments.work)
+    shares = {size: _published_share(shape, arguments.work) for size, shape in SIZES.items()}
+    asked = variants(shares)
+    chosen = {t: members for t, members in asked.items() if any(words in t for words in arguments.only)}
+    made = {title: _made(title, members, arguments.work) for title, members in chosen.items()}
     document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    document |= {"published_share_of_macs": share, "environment": environment()}
-    planned, tables = variants(share), document.get("tables", {})
-    for title, members in planned.items():
-        if arguments.only in title:
-            shape = next(shape for size, shape in SIZES.items() if size in title)
-            print(title, flush=True)
-            tables[title] = _table(members, shape, arguments.work)
-            document["tables"] = {title: tables[title] for title in planned if title in tables}
-            RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    document |= {"published_share_of_macs": shares, "environment": environment()}
+    tables = document.get("tables", {})
+    for title, files in made.items():
+        print(title, flush=True)
+        tables[title] = _table(files)
+        document["tables"] = {title: tables[title] for title in asked if title in tables}
+        RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _published_share(work: Path) -> float:
-    arch = _architecture(Variant(name="dense", arch=FASTER))
-    dense = _enlivened(arch.build())
-    small, _ = pruned(dense, arch, backbone(1), work)
+def _published_share(shape: tuple[int, ...], work: Path) -> float:
+    published = Variant(name="published", arch=FASTER, spec=backbone(1))
+    arch, dense = _architecture(published, shape), _dense(published)
     inputs = arch.example()
+    small = shrink(dense, planned(published, shape, work))
     return measure(arch.view(small), inputs).macs / measure(arch.view(dense), inputs).macs
 
 
-def _enlivened(model: nn.Module) -> nn.Module:
-    enlivened(model, images=list(structured_images(1, *PLANNED_AT[1:])))
-    return model
+def _architecture(variant: Variant, shape: tuple[int, ...]) -> Architecture:
+    return find(variant.arch).with_options(variant.levers, (shape,))
 
 
-def _architecture(variant: Variant) -> Architecture:
-    return find(variant.arch).with_options(variant.levers, (PLANNED_AT,))
+def _dense(variant: Variant) -> nn.Module:
+    torch.manual_seed(0)
+    return _architecture(variant, WOKEN_AT).build()
 
 
-def pruned(
-    model: nn.Module, arch: Architecture, spec: RateSpec | None, work: Path
-) -> tuple[nn.Module, PrunePlan]:
-    """Return the smaller model and its plan; widths are planned at one canvas and kept for the others."""
-    if spec is None:
-        return model, PrunePlan(arch=arch.name, steps=())
-    kept = work / f"{digest({'arch': arch.name, 'spec': encode(spec)})[:16]}.plan.json"
+def planned(variant: Variant, shape: tuple[int, ...], work: Path) -> PrunePlan:
+    """Return what a variant removes, as planned for this canvas and the usual numbers of boxes, and kept."""
+    if variant.spec is None:
+        return PrunePlan(arch=variant.arch, steps=())
+    key = digest({"arch": variant.arch, "spec": encode(variant.spec), "shape": shape})
+    kept = work / f"{key[:16]}.plan.json"
     if not kept.exists():
-        plan = make_plan(model, arch, spec, CRITERIA.get("l1")()).plan
+        usual = replace(variant, levers={})
+        model, arch = enlivened(_dense(usual)), _architecture(usual, shape)
+        plan = make_plan(model, arch, variant.spec, CRITERIA.get("l1")()).plan
         kept.write_text(json.dumps(plan_to_json(plan)))
-    plan = plan_from_json(json.loads(kept.read_text()), str(kept))
-    return shrink(model, plan), plan
+    return plan_from_json(json.loads(kept.read_text()), str(kept))
 
 
-def _table(members: Sequence[Variant], shape: tuple[int, ...], work: Path) -> dict[str, object]:
-    made = [_exported(variant, shape, work) for variant in members]
+def _made(title: str, members: Sequence[Variant], work: Path) -> list[tuple[Candidate, int]]:
+    """Export a table's variants; all tables' files are made before the first is measured, in a quiet room."""
+    shape = next(shape for size, shape in SIZES.items() if size in title)
+    return [_exported(variant, shape, work) for variant in members]
+
+
+def _table(made: Sequence[tuple[Candidate, int]]) -> dict[str, object]:
     report = bench(
         [candidate for candidate, _ in made],
         backend="onnxruntime",
@@ -178,15 +193,11 @@ def _exported(variant: Variant, shape: tuple[int, ...], work: Path) -> tuple[Can
     """Return an exported variant and its MACs at this canvas."""
     words = f"{variant.arch} {variant.name} {shape[1]}x{shape[2]}"
     path = work / f"{words.replace(' ', '_').replace(',', '')}.onnx"
-    torch.manual_seed(0)
-    arch = _architecture(variant)
-    # MACs need no weights: where the file is there, so is its plan.
-    dense = arch.build() if path.exists() else _enlivened(arch.build())
-    model, plan = pruned(dense, arch, variant.spec, work)
-    arch = replace(arch, input=replace(arch.input, shapes=(shape,)))
+    arch, plan = _architecture(variant, shape), planned(variant, shape, work)
+    model = shrink(_dense(variant), plan)
     cost = measure(arch.view(model), arch.example())
     if not path.exists():
-        _export(_enlivened(model), arch, plan, cost, path)
+        _export(enlivened(model), arch, plan, cost, path)
     print(f"{words}: {cost.macs / 1e9:.1f} GMACs", flush=True)
     sha256 = file_digest(path)
     return Candidate(name=variant.name, path=path, inputs=read_input(path), digest=sha256), cost.macs

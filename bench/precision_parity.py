@@ -1,37 +1,45 @@
 """Every named model as an fp32, fp16 and int8 file: ``python -m bench.precision_parity --shared FOLDER``.
 
 Each file goes the way of ``compress export``: converted, checked by ONNX's checker, run in ONNX Runtime and
-compared with PyTorch by the limits of `export.parity` and `export.parity_detections`. Weights are random;
-batch norms have the statistics of their inputs; detectors are stretched so that they find many objects, and
-their residual branches are small, or rounding would decide what they find.
-Classifiers are compared on noise; for int8 and detectors, ranges and comparison come from COCO images.
+compared with PyTorch by the limits of `export.parity` and `export.parity_detections`. CIFAR networks have
+published weights, or those of a short epoch; the other classifiers random ones, with batch norms that know
+the statistics of their inputs. Classifiers are compared on noise, in int8 on what ranges were measured on:
+CIFAR's training images, or noise. Detectors have learned a handful of images by heart (`bench.learned`):
+ranges, comparison and average precision are of those.
 """
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
-from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
-from torchvision.models.mobilenetv3 import InvertedResidual
-from torchvision.models.resnet import Bottleneck
 
+from bench.accuracy_study import some_of, tuned
 from bench.environment import environment
-from bench.lively import enlivened
+from bench.learned import learned
+from bench.real_weights import CHECKPOINTS
 from compressor.artifact import Manifest, unpruned
+from compressor.data import open_data
+from compressor.data.images import IndexedSet
 from compressor.errors import ParityError
-from compressor.zoo import Architecture, find
-from detection.coco import open_coco
-from detection.predict import canvas_feed
+from compressor.types import Recipe
+from compressor.weights import load_weights
+from compressor.zoo import find
+from detection.coco import CocoSet
+from detection.task import DETECTION
+from export.backends import BACKENDS, SessionOptions
 from export.deploy import Calibration, Deployed, DeploySettings, Precision, deploy
+from export.metadata import read_input, read_properties
 from export.model_io import example_arrays
 from export.precision.calibration import Feeds
 
@@ -46,13 +54,8 @@ DETECTORS: Final = (
     "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "keypointrcnn_resnet50_fpn",
 )  # fmt: skip
 PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "fp16", "int8")
-CANVAS: Final = (320, 416)
-BOXES: Final = {"rpn_post_nms_top_n_test": 300, "box_detections_per_img": 20}
-RESIDUAL: Final = 0.2
-"""Size of a residual branch of a random detector, as a share of what it adds to."""
-
-SUREST: Final = 4.0
-"""Largest class logit of a random detector on these images."""
+SHORT: Final = Recipe(epochs=1, lr=0.05, batch_size=32)
+SHORT_IMAGES: Final = 2560
 
 _IMAGES: Final = 16
 _BATCH: Final = 2
@@ -60,45 +63,73 @@ _BATCH: Final = 2
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A model to be written in all precisions.
+
+    Attributes:
+        model: in evaluation mode.
+        manifest: of it.
+        feeds: what ranges are measured on, and int8 files and detectors compared.
+        images: what the files of a detector are scored on, None for a classifier.
+    """
+
+    model: nn.Module
+    manifest: Manifest
+    feeds: Sequence[Feeds]
+    images: CocoSet | None = None
+
+
 def main() -> None:
-    """Make all files; the results are written after each."""
+    """Make all files; the results are written after each model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data/")
+    parser.add_argument("--work", type=Path, default=Path("runs/precision"), help="what was trained, kept")
     parser.add_argument("--only", default="", help="models whose name contains this")
     arguments = parser.parse_args()
-    images = _images(arguments.shared / "data" / "coco_small")
-    document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": []}
-    for name in (*CLASSIFIERS, *DETECTORS):
-        if arguments.only in name:
-            document["rows"] = [row for row in document["rows"] if row["model"] != name]
-            document["rows"] += rows_of(name, images)
-            document["environment"] = environment()
-            RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    found = {name: [row for row in rows if row["model"] == name] for name in (*CLASSIFIERS, *DETECTORS)}
+    for name in (name for name in found if arguments.only in name):
+        torch.manual_seed(0)
+        subject = _subject(name, arguments.shared / "data", arguments.work)
+        found[name] = [_row(name, subject, precision) for precision in PRECISIONS]
+        document = {"rows": [row for rows in found.values() for row in rows], "environment": environment()}
+        RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def rows_of(name: str, images: Sequence[torch.Tensor]) -> Iterator[Row]:
-    """Yield one row per precision."""
-    torch.manual_seed(0)
-    model, arch = _detector(name, images) if name in DETECTORS else _classifier(name)
-    manifest = unpruned(model, arch, weights_from="random initialisation")
-    feeds = _canvases(images) if name in DETECTORS else _noise(arch)
-    for precision in PRECISIONS:
-        calibration = Calibration(batches=feeds) if precision == "int8" or name in DETECTORS else None
-        settings = DeploySettings(precision=precision, calibration=calibration, threads=2)
-        yield _row(name, model, manifest, settings)
+def _subject(name: str, data: Path, work: Path) -> Subject:
+    if name in DETECTORS:
+        return _detector(name, data / "coco_small", work)
+    return _cifar(name, data, work) if name.endswith("_cifar") else _random(name)
 
 
-def _row(name: str, model: nn.Module, manifest: Manifest, settings: DeploySettings) -> Row:
+def _row(name: str, subject: Subject, precision: Precision) -> Row:
     started = time.perf_counter()
-    row: Row = {"model": name, "precision": settings.precision}
+    row: Row = {"model": name, "precision": precision, "weights": subject.manifest.weights_from}
+    on_feeds = precision == "int8" or subject.images is not None
+    calibration = Calibration(batches=subject.feeds) if on_feeds else None
+    settings = DeploySettings(precision=precision, calibration=calibration, threads=2)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            row |= _facts(deploy(model, manifest, Path(folder) / "m.onnx", settings))
+            deployed = deploy(subject.model, subject.manifest, Path(folder) / "m.onnx", settings)
+            row |= _facts(deployed) | _precision_of(deployed.file.path, subject)
         except ParityError as error:
             row["refused"] = str(error)
     row["seconds"] = time.perf_counter() - started
     print(row, flush=True)
     return row
+
+
+def _precision_of(path: Path, subject: Subject) -> Row:
+    """Return the average precision of a detector's file, and PyTorch's."""
+    if subject.images is None:
+        return {}
+    with BACKENDS.get("onnxruntime").open(path, SessionOptions(threads=2)) as session:
+        inputs, properties = read_input(path), read_properties(path)
+        model = DETECTION.remote(session.run, session.input_names, inputs, properties)
+        score = DETECTION.score(model, subject.images)
+    return {"score": asdict(score), "pytorch_score": asdict(subject.manifest.metrics["train"])}
 
 
 def _facts(deployed: Deployed) -> Row:
@@ -111,49 +142,50 @@ def _facts(deployed: Deployed) -> Row:
     }  # fmt: skip
 
 
-def _classifier(name: str) -> tuple[nn.Module, Architecture]:
+def _random(name: str) -> Subject:
+    """Return a classifier with random weights, and statistics without which it would be all rounding."""
     arch = find(name)
     model = arch.build()
     model.train()
     with torch.no_grad():
-        for seed in range(8):  # statistics without which a deep random network is all rounding
+        for seed in range(8):
             model(*arch.example(batch=4, seed=seed))
-    return model.eval(), arch
+    manifest = unpruned(model.eval(), arch, weights_from="random initialisation")
+    arrays = (example_arrays(arch.input, _BATCH, seed=(1, case)) for case in range(_IMAGES // _BATCH))
+    feeds = [tuple(array.astype(np.float32) for array in feed) for feed in arrays]
+    return Subject(model=model, manifest=manifest, feeds=feeds)
 
 
-def _detector(name: str, images: Sequence[torch.Tensor]) -> tuple[nn.Module, Architecture]:
-    arch = find(name).with_options(BOXES, ((3, *CANVAS),))
+def _cifar(name: str, data: Path, work: Path) -> Subject:
+    """Return a CIFAR network with its published weights, or after a short epoch, and training images."""
+    arch = find(name)
     model = arch.build()
-    assert isinstance(model, GeneralizedRCNN)
-    _damp(model)
-    return enlivened(model, images=images, surest=SUREST), arch
+    splits = open_data(f"npz:{_unpacked(data, work)}", arch.input)
+    assert isinstance(splits.train, IndexedSet)
+    assert isinstance(splits.val, IndexedSet)
+    weights = CHECKPOINTS[name][0] if name in CHECKPOINTS else "a short epoch"
+    if name in CHECKPOINTS:
+        load_weights(model, data / "weights" / weights, arch)
+    else:
+        few = some_of(splits.train, SHORT_IMAGES, 0)
+        tuned(model, replace(splits, train=few, val=some_of(splits.val, _IMAGES, 0)), SHORT)
+    batches = splits.train.batches(_BATCH, device=torch.device("cpu"))
+    feeds = [(images.numpy(),) for images, _ in islice(batches, _IMAGES // _BATCH)]
+    return Subject(model=model.eval(), manifest=unpruned(model, arch, weights_from=weights), feeds=feeds)
 
 
-def _damp(model: nn.Module) -> None:
-    """Make residual branches small; at full size, random ones amplify every rounding error."""
-    ends = [block.bn3 for block in model.modules() if isinstance(block, Bottleneck)]
-    blocks = [block for block in model.modules() if isinstance(block, InvertedResidual)]
-    ends += [list(block.modules())[-1] for block in blocks if block.use_res_connect]
-    for norm in ends:
-        norm.weight.data.mul_(RESIDUAL)
+def _unpacked(data: Path, work: Path) -> Path:
+    file = work / "cifar10.npz"
+    if not file.exists():
+        subprocess.run([sys.executable, str(data / "unpack_cifar10.py"), str(file)], check=True)
+    return file
 
 
-def _noise(arch: Architecture) -> list[Feeds]:
-    return [_feed(example_arrays(arch.input, _BATCH, seed=(1, case))) for case in range(_IMAGES // _BATCH)]
-
-
-def _feed(arrays: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
-    return tuple(array.astype(np.float32) for array in arrays)
-
-
-def _canvases(images: Sequence[torch.Tensor]) -> list[Feeds]:
-    starts = range(0, len(images), _BATCH)
-    return [canvas_feed(images[start : start + _BATCH], CANVAS)[1] for start in starts]
-
-
-def _images(folder: Path) -> list[torch.Tensor]:
-    split = open_coco(str(folder), "boxes", classes=91).train
-    return [batch.images[0] for batch in islice(split.batches(1, device=torch.device("cpu")), _IMAGES)]
+def _detector(name: str, coco: Path, work: Path) -> Subject:
+    known = learned(name, coco, work)
+    batches = known.images.batches(_BATCH, device=torch.device("cpu"))
+    feeds = [DETECTION.feeds(batch, known.manifest.input) for batch in batches]
+    return Subject(model=known.model, manifest=known.manifest, feeds=feeds, images=known.images)
 
 
 if __name__ == "__main__":

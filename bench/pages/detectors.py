@@ -9,10 +9,11 @@ Row = dict[str, Any]
 
 def detectors(data: Row) -> str:
     """Return the section of ``results/detectors.json``, which may lack its last tables."""
+    left = " and ".join(f"{share:.0%} at {size}" for size, share in data["published_share_of_macs"].items())
     return (
         "## Detectors in ONNX Runtime\n\n`python -m bench.detectors`: the static graph, batch 1, 2 threads, "
-        "interleaved, 95 % interval of the ratio, random\nweights, l1. The published backbone rate leaves "
-        f"{data['published_share_of_macs']:.0%} of the MACs at 480x640, at which all widths were planned.\n"
+        "interleaved, 95 % interval of the ratio, random\nweights, l1, widths planned at the size that is "
+        f"measured. Of the MACs, the published backbone rate leaves {left}.\n"
         "Stages are shares of ONNX Runtime's own profile.\n"
         + "".join(_table(title, part) for title, part in data["tables"].items())
     )
@@ -31,7 +32,8 @@ def _table(title: str, part: Row) -> str:
         for row in part["rows"]
     ]
     columns = ("detector", "GMACs", "MACs /", "p50 ms", "speed-up")
-    return f"\n{title}:\n\n{table(columns, rows)}\n{_stages(part['stages_ms'])}"
+    machine = part["report"]["environment"]["instruction_sets"]
+    return f"\n{title} ({machine}):\n\n{table(columns, rows)}\n{_stages(part['stages_ms'])}"
 
 
 def _stages(stages: dict[str, dict[str, float]]) -> str:

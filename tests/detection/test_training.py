@@ -5,11 +5,11 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from bench.learned import few_images
 from bench.lively import enlivened
 from compressor.artifact import unpruned
 from compressor.cli.evaluate_run import accuracy_of_file
@@ -23,7 +23,6 @@ from compressor.training import fine_tune
 from compressor.types import RateSpec, Recipe
 from compressor.zoo import find
 from compressor.zoo.architecture import Architecture
-from detection.coco import CocoSet
 from detection.evaluation import AveragePrecision
 from detection.learning import attention, batch_loss, imitation
 from detection.task import DETECTION
@@ -38,18 +37,6 @@ WORKLOAD = Path(__file__).with_name("workload.py")
 
 def architecture(**kwargs: object) -> Architecture:
     return find(NAME).with_options({**SMALL, **kwargs}, ((3, 64, 96),))
-
-
-def first_images_with_large_objects(images: CocoSet, count: int) -> CocoSet:
-    """Return images of one to three objects that each fill a sixth of it."""
-    large = []
-    for position, image in enumerate(images.truth.images):
-        areas = [found.bbox[2] * found.bbox[3] for found in images.truth.learnable(image)]
-        if 1 <= len(areas) <= 3 and min(areas) > image.width * image.height / 6:
-            large.append(position)
-    chosen = large[:count]
-    truth = replace(images.truth, images=tuple(images.truth.images[p] for p in chosen))
-    return replace(images, truth=truth, indices=images.indices[np.array(chosen)])
 
 
 @dataclass(frozen=True)
@@ -78,8 +65,7 @@ def overfitted(shared: Path) -> Overfitted:
     plan = make_plan(model, arch, RateSpec(target="rate", fraction=0.3), CRITERIA.get("l1")()).plan
     small = shrink(model, plan)
     data = DETECTION.open(f"coco:{shared}/data/coco_small", arch.input, small)
-    eight = first_images_with_large_objects(data.train, 8)
-    data = replace(data, train=eight, val=first_images_with_large_objects(data.train, 1), test=eight)
+    data = few_images(data)
     recipe = Recipe(
         epochs=240, batch_size=8, lr=0.02, warmup_epochs=10, nesterov=False, weight_decay=0, augment=False
     )
