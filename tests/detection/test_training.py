@@ -155,7 +155,7 @@ def test_a_student_of_another_width_learns_the_teachers_attention(coco: Path) ->
     plan = make_plan(teacher, arch, RateSpec(target="rate", fraction=0.5), CRITERIA.get("l1")()).plan
     student = shrink(teacher, plan)
     data = DETECTION.open(f"coco:{coco}", arch.input, student)
-    recipe = Recipe(epochs=8, batch_size=4, lr=0.02, distill=1.0, nesterov=False, augment=False)
+    recipe = Recipe(epochs=24, batch_size=4, lr=0.02, distill=1.0, nesterov=False, augment=False)
     history = fine_tune(student, data, recipe, teacher=teacher).history
     assert history[-1].train_loss < 0.95 * history[0].train_loss
 
