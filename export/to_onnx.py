@@ -3,7 +3,8 @@
 The exporter of ``torch.export`` is used: it folds batch norms and leaves few shape operators behind. Two
 things are undone afterwards. It writes a Python stack trace, with the paths of this machine, onto every
 node: they would make the file differ from machine to machine, and they are nobody's business. And it prints
-progress and warnings: they are shown only where the export fails.
+progress and warnings: they are shown only where the export fails. How resizes are written is changed too, see
+`export.resizes`.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from compressor.types import InputSpec
 from export.model_io import example_tensors, input_names, named_outputs
 from export.onnx_files import require_free, write_onnx
 from export.quiet import captured_output
+from export.resizes import write_factors
 from export.traced import Traced, traced
 
 OPSET: Final = 18
@@ -77,6 +79,7 @@ def export_onnx(model: nn.Module, inputs: InputSpec, path: Path, *, metadata: Ma
     exported = _exported(model, inputs)
     if inputs.max_batch is None:
         _require_dynamic_batch(exported, model)
+    write_factors(exported)
     _clean(exported)
     exported.metadata_props.update(metadata)
     nodes = sum(1 for _ in exported.graph.all_nodes())

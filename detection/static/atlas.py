@@ -178,4 +178,4 @@ def _widened(level: Tensor, width: int) -> Tensor:
     missing = width - level.shape[-1]
     if missing == 0:
         return level
-    return torch.cat([level, level[..., -1:].expand(-1, -1, -1, missing)], dim=3)
+    return nn.functional.pad(level, (0, missing, 0, 0), mode="replicate")

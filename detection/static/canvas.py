@@ -26,5 +26,6 @@ class NormalisedCanvas(nn.Module):
         """Return (B, 3, H, W) from images of the same shape and their ``sizes`` (B, 2) within it."""
         rows = torch.arange(images.shape[-2], device=images.device) < sizes[:, :1]
         columns = torch.arange(images.shape[-1], device=images.device) < sizes[:, 1:]
-        image = (rows[:, None, :, None] & columns[:, None, None, :]).expand_as(images)
-        return torch.where(image, (images - self.mean) / self.std, torch.zeros_like(images))
+        image = rows[:, None, :, None] & columns[:, None, None, :]
+        # Not a product with the mask: around the image there may be anything, and nan * 0 is nan.
+        return torch.where(image, (images - self.mean) / self.std, 0.0)

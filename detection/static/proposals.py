@@ -72,7 +72,7 @@ class StaticProposals(nn.Module):
         """Return logits (B, K) and boxes (B, K, 4) of a level's best anchors, padded to the common length."""
         count, padding = self.counts[level], max(self.counts) - self.counts[level]
         anchors: Tensor = getattr(self, f"anchors_{level}")
-        logit, index = _per_anchor(logits, 1)[..., 0].topk(count)
+        logit, index = _per_anchor(logits, 1).flatten(1).topk(count)
         boxes = decode(self.coder, take(_per_anchor(codes, 4), index), anchors[index])
         if padding == 0:
             return logit, boxes
