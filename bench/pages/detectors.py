@@ -14,7 +14,6 @@ def detectors(data: Row) -> str:
         "## Detectors in ONNX Runtime\n\n`python -m bench.detectors`: the static graph, batch 1, 2 threads, "
         "interleaved, 95 % interval of the ratio, random\nweights, l1, widths planned at the size that is "
         f"measured. Of the MACs, the published backbone rate leaves {left}.\n"
-        "Tables without avx512f are of an earlier run, all of whose widths were planned at 480x640.\n"
         "Stages are shares of ONNX Runtime's own profile.\n"
         + "".join(_table(title, part) for title, part in data["tables"].items())
     )
