@@ -24,7 +24,7 @@ from bench.measure import MeasureSettings
 from bench.run import Candidate, bench
 from bench.stages import stage_times
 from compressor.artifact import Manifest
-from compressor.codec import digest, encode
+from compressor.base.documents import digest, encode
 from compressor.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json

@@ -19,8 +19,8 @@ import torch
 from torch import nn
 
 import compressor
+from compressor.base.documents import Json, check_schema, decode, digest, encode
 from compressor.card import model_card
-from compressor.codec import Json, check_schema, decode, digest, encode
 from compressor.cost import measure
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json

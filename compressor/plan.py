@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from compressor.base.documents import Json, check_schema, decode, digest
 from compressor.channels.components import Ids
 from compressor.channels.graph import AxisMap, ChannelGraph
-from compressor.codec import Json, check_schema, decode, digest
 from compressor.errors import UsageError
 from compressor.steps import Step, step_from_json, step_to_json
 from compressor.steps.remove import AxisCut, RemoveChannels

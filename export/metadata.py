@@ -8,7 +8,7 @@ from torch import nn
 
 import compressor
 from compressor.artifact import Manifest, architecture_of
-from compressor.codec import decode, encode
+from compressor.base.documents import decode, encode
 from compressor.errors import UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec

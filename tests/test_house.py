@@ -14,7 +14,7 @@ SOURCES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py
 # From the ground up: a module may import modules of its own line or of lines above it.
 LAYERS = [
     ["compressor", "compressor.errors", "compressor.registry", "compressor.modes", "compressor.modules"],
-    ["compressor.types", "compressor.scores", "compressor.codec"],
+    ["compressor.types", "compressor.scores", "compressor.base.documents"],
     ["compressor.data"],
     ["compressor.training"],
     ["compressor.channels", "compressor.similarity"],

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from compressor.base.documents import Json
 from compressor.cli import output
 from compressor.cli.evaluate_run import say_unless_settled
 from compressor.cli.sources import open_device, open_model
-from compressor.codec import Json
 from compressor.errors import UsageError
 from compressor.training import TASKS
 from detection.drawing import beside, captioned, draw, usual_names

@@ -48,9 +48,9 @@ def evaluate(
     """
     if data is None:
         raise UsageError("there is nothing to score", "give --data, for instance --data digits.")
+    from compressor.base.documents import encode
     from compressor.cli import output
     from compressor.cli.evaluate_run import Request, accuracy
-    from compressor.codec import encode
     from compressor.errors import ParityError
 
     request = Request(

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from compressor.artifact import Manifest, architecture_of
+from compressor.base.documents import encode
 from compressor.cli import output
 from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.cli.sources import Levers, open_artifact
-from compressor.codec import encode
 from compressor.data import DataSplits
 from compressor.training import TASKS
 from compressor.types import InputSpec

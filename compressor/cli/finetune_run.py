@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from compressor.artifact import Manifest, save_artifact
+from compressor.base.documents import encode
 from compressor.cli import output
 from compressor.cli.sources import Source
-from compressor.codec import encode
 from compressor.cost import measure
 from compressor.errors import UsageError
 from compressor.scores import Score

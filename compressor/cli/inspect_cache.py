@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from compressor.codec import Json, check_schema
+from compressor.base.documents import Json, check_schema
 from compressor.errors import ArtifactError, CompressError, UsageError
 
 SCHEMA_VERSION = 1

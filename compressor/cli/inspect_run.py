@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 import compressor
+from compressor.base.documents import Json, encode
 from compressor.cli import output
 from compressor.cli.criterion import calibration, chosen_criterion
 from compressor.cli.inspect_cache import DENSE, Qualities, open_qualities, weights_digest
 from compressor.cli.sources import Source
-from compressor.codec import Json, encode
 from compressor.data import DataSplits, ImageSet
 from compressor.data.images import IndexedSet
 from compressor.errors import UsageError

@@ -25,9 +25,9 @@ def models(
 
         output.print_json({"models": known_names()}) if json else output.show("\n".join(known_names()))
         return
+    from compressor.base.documents import encode
     from compressor.channels import trace
     from compressor.cli.sources import open_model
-    from compressor.codec import encode
     from compressor.cost import measure
 
     source = open_model(name, weights, classes, shape)

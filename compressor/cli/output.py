@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from compressor.codec import Json
+from compressor.base.documents import Json
 
 
 def say(text: str) -> None:

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from compressor.artifact import Manifest, save_artifact
+from compressor.base.documents import Json, encode
 from compressor.cli import output
 from compressor.cli.criterion import calibration, chosen_criterion
 from compressor.cli.sources import Source
-from compressor.codec import Json, encode
 from compressor.cost import measure
 from compressor.data import DataSplits
 from compressor.plan import PrunePlan, joined

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from compressor.artifact import Manifest
+from compressor.base.documents import encode
 from compressor.cli import output
-from compressor.codec import encode
 from compressor.errors import UsageError
 from compressor.pipeline.chain import Completed, DryRun, dry_run, run_chain
 from compressor.pipeline.settings import Pipeline

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from compressor.artifact import Manifest, read_manifest
-from compressor.codec import Json, encode
+from compressor.base.documents import Json, encode
 from compressor.errors import CompressError, UsageError
 from compressor.pipeline.actions import Job, perform, rehearse
 from compressor.pipeline.cut import prune_shot

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from compressor.artifact import is_artifact, read_manifest
-from compressor.codec import Json, check_schema, decode, digest
+from compressor.base.documents import Json, check_schema, decode, digest
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.pipeline.stages import Stage
 

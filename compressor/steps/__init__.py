@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
-from compressor.codec import Json, decode, encode
+from compressor.base.documents import Json, decode, encode
 from compressor.errors import ArtifactError, UsageError
 from compressor.registry import Registry
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import compressor
-from compressor.codec import check_schema, decode, encode
+from compressor.base.documents import check_schema, decode, encode
 from compressor.errors import ArtifactError, UsageError
 from compressor.types import InputSpec
 from export.tensorrt.device import GpuFacts

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 from torch import nn
 
-from compressor.codec import encode
+from compressor.base.documents import encode
 from compressor.errors import ArtifactError, BackendMissingError, CompressError, UsageError
 from compressor.types import InputSpec
 from export.backends import SessionOptions

@@ -1,0 +1,1 @@
+"""What everything else stands on: documents from outside, files written whole, foreign text, locks."""

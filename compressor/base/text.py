@@ -1,0 +1,40 @@
+"""Foreign text: names out of files, paths, messages of libraries. It is shown as text and never acts.
+
+A terminal obeys escape sequences, a page obeys line breaks and markup, and a reader is misled by characters
+that turn the direction of writing. Such characters are shown by their number instead.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+"""Unicode's control, format, private, surrogate and separator categories."""
+
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>()#|~!&])")
+
+
+def shown(text: object) -> str:
+    """Return text whose control characters are written by number; line breaks and tabs stay.
+
+    Everything that reaches a terminal goes through here.
+    """
+    return "".join(c if c in "\n\t" else _visible(c) for c in str(text))
+
+
+def foreign(name: object, limit: int = 200) -> str:
+    """Return a name from outside as one line of at most ``limit`` characters, for messages and cells."""
+    line = "".join(_visible(c) for c in str(name)[: limit + 1])
+    return line if len(line) <= limit else f"{line[: limit - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def markdown(name: object, limit: int = 200) -> str:
+    """Return a name from outside for a page in Markdown: one line, no markup, no HTML."""
+    return _MARKDOWN.sub(r"\\\1", foreign(name, limit))
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
