@@ -4,13 +4,9 @@ A model comes back as it was built: the constructor by name, then the plan, then
 to a temporary folder that is renamed when complete, so that an artifact exists whole or not at all.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +15,25 @@ import torch
 from torch import nn
 
 import compressor
-from compressor.base.documents import Json, check_schema, decode, digest, encode
+from compressor.base.documents import (
+    Json,
+    check_schema,
+    decode,
+    digest,
+    encode,
+    read_json,
+    to_json,
+)
+from compressor.base.files import whole_folder
 from compressor.card import model_card
-from compressor.cost import measure
-from compressor.errors import ArtifactError, CompressError, UsageError
+from compressor.cost import macs_of, measure
+from compressor.errors import ArtifactError, UsageError
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
 from compressor.scores import Score
 from compressor.shrink import shrink
 from compressor.types import Cost, InputSpec, OracleReport, Recipe
-from compressor.zoo import Architecture, find
+from compressor.vetting import vetted, vetted_weights
+from compressor.zoo import NOBODY, Architecture, Trust, find
 
 SCHEMA_VERSION = 1
 MANIFEST, WEIGHTS, CARD = "manifest.json", "model.safetensors", "README.md"
@@ -128,30 +134,47 @@ def manifest_from_json(data: Json, where: str) -> Manifest:
 
 
 def architecture_of(manifest: Manifest) -> Architecture:
-    """Return the architecture that a manifest names, with its arguments and input."""
-    found = find(manifest.arch)
-    return replace(found, kwargs=dict(manifest.arch_kwargs), input=manifest.input)
+    """Return the architecture that a manifest names, with its arguments and input.
+
+    Raises:
+        UsageError: an argument is none that the architecture declares.
+    """
+    return find(manifest.arch).given(manifest.arch_kwargs, manifest.input)
 
 
 def save_artifact(model: nn.Module, manifest: Manifest, path: Path) -> Manifest:
     """Write an artifact and return its manifest, digest and environment filled in.
 
     Raises:
-        UsageError: ``path`` exists.
+        UsageError: ``path`` exists, or the manifest's ``cost_after`` is not what the model costs.
         CompressError: the disk is full or not writable; nothing is left behind.
     """
     if path.exists():
         raise UsageError(f"{path} exists", "choose another -o, or remove it first.")
-    with _whole_folder(path) as folder:
+    _check_cost(model, manifest)
+    with whole_folder(path) as folder:
         weights = _serialised(model)
         manifest = replace(manifest, sha256=hashlib.sha256(weights).hexdigest(), environment=_environment())
         # Through JSON once, so that a number given as 1 has the same digest here as when read back as 1.0.
         manifest = manifest_from_json(json.loads(json.dumps(manifest_to_json(manifest))), str(path))
         text = {**manifest_to_json(manifest), "digest": manifest.digest()}
         (folder / WEIGHTS).write_bytes(weights)
-        (folder / MANIFEST).write_text(json.dumps(text, indent=1) + "\n")
+        (folder / MANIFEST).write_text(to_json(text, str(path)))
         (folder / CARD).write_text(model_card(manifest))
     return manifest
+
+
+def _check_cost(model: nn.Module, manifest: Manifest) -> None:
+    """Refuse a manifest whose figures are another model's."""
+    arch, said = architecture_of(manifest), manifest.cost_after
+    params = sum(parameter.numel() for parameter in model.parameters())
+    macs = macs_of(arch.view(model), arch.example())
+    if (params, macs) != (said.params, said.macs):
+        raise UsageError(
+            f"the manifest says {said.params:,} parameters and {said.macs:,} MACs, the model has {params:,} "
+            f"and {macs:,}",
+            "fill cost_after with compressor.cost.measure of the model that is saved.",
+        )
 
 
 def _serialised(model: nn.Module) -> bytes:
@@ -167,7 +190,11 @@ def _serialised(model: nn.Module) -> bytes:
 
 
 def load_artifact(
-    path: Path, options: Mapping[str, Any] | None = None, shapes: tuple[tuple[int, ...], ...] | None = None
+    path: Path,
+    options: Mapping[str, Any] | None = None,
+    shapes: tuple[tuple[int, ...], ...] | None = None,
+    *,
+    trust: Trust = NOBODY,
 ) -> tuple[nn.Module, Manifest]:
     """Return the model of an artifact in evaluation mode, and its manifest.
 
@@ -176,15 +203,20 @@ def load_artifact(
         options: constructor arguments that replace the manifest's, for what does not change weights: how
             many boxes a detector keeps.
         shapes: of the input, where it is not to be the manifest's.
+        trust: whose factories may be imported.
 
     Raises:
-        ArtifactError: a file is missing, damaged, or not what the manifest says.
+        ArtifactError: a file is missing, damaged, not what the manifest says, or the model is built by code
+            that is not trusted.
+        UsageError: the model cannot be built with the arguments, or does not fit into memory.
     """
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, trust)
     inputs = replace(manifest.input, shapes=shapes) if shapes else manifest.input
     manifest = replace(manifest, arch_kwargs={**manifest.arch_kwargs, **(options or {})}, input=inputs)
-    state = _verified_weights(path / WEIGHTS, manifest.sha256)
-    model = shrink(architecture_of(manifest).build(), manifest.plan)
+    arch = architecture_of(manifest)
+    template = vetted(arch, manifest.plan, str(path / MANIFEST))
+    state = vetted_weights(path / WEIGHTS, manifest.sha256, template)
+    model = shrink(arch.build(), manifest.plan)
     problems = model.load_state_dict(state, strict=False)
     tied = {n for n, _ in model.named_parameters(remove_duplicate=False)} - {
         n for n, _ in model.named_parameters()
@@ -199,23 +231,18 @@ def load_artifact(
     return model.eval(), manifest
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path, trust: Trust = NOBODY) -> Manifest:
     """Return the manifest of an artifact folder, checked against its own digest.
 
+    A manifest that was read may be used: what it names is of the zoo, or a factory that somebody vouched for.
+
     Raises:
-        ArtifactError: it is missing, damaged, or was edited.
+        ArtifactError: it is missing, damaged, was edited, or names code that is not trusted.
     """
     file = path / MANIFEST
-    try:
-        data = json.loads(file.read_text())
-    except FileNotFoundError as error:
-        raise ArtifactError(
-            f"{path} is no artifact: it has no {MANIFEST}", "give the folder of -o."
-        ) from error
-    except (ValueError, OSError) as error:
-        raise ArtifactError(
-            f"{file} cannot be read: {error}", "the file is damaged; write it again."
-        ) from error
+    if not file.exists():
+        raise ArtifactError(f"{path} is no artifact: it has no {MANIFEST}", "give the folder of -o.")
+    data = read_json(file)
     manifest = manifest_from_json(data, str(file))
     expected = data.pop("digest", None)
     if expected != digest(data):
@@ -223,52 +250,22 @@ def read_manifest(path: Path) -> Manifest:
             f"{file} was changed: its digest is {digest(data)}, expected {expected}",
             "write the artifact again; manifests are not edited by hand.",
         )
+    trust.require(manifest.arch, str(path))
     return manifest
 
 
-def _verified_weights(file: Path, expected: str) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+def artifact_digest(path: Path) -> str:
+    """Return the identity of an artifact folder, whatever builds its model; nothing is built.
 
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{file} cannot be read: {error}", "copy the whole artifact folder.") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise ArtifactError(
-            f"{file} was changed or cut short: its sha256 is {found}, expected {expected}",
-            "copy or write the artifact again.",
-        )
-    try:
-        tensors: dict[str, torch.Tensor] = load(content)
-    except SafetensorError as error:
-        raise ArtifactError(f"{file}: {error}", "write the artifact again.") from error
-    return tensors
+    Raises:
+        ArtifactError: the manifest is missing, damaged, or was edited.
+    """
+    return read_manifest(path, Trust(everything=True)).digest()
 
 
 def is_artifact(path: Path) -> bool:
     """Say whether a path is a folder with a manifest."""
     return (path / MANIFEST).is_file()
-
-
-@contextlib.contextmanager
-def _whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes ``path`` when the block ends well, and vanishes otherwise."""
-    folder = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        yield folder
-        folder.chmod(0o755)
-        os.replace(folder, path)
-    except OSError as error:
-        raise CompressError(
-            f"cannot write {path}: {error.strerror or error}", "free some space or choose another -o."
-        ) from error
-    finally:
-        if folder is not None and folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _environment() -> dict[str, str]:

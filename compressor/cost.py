@@ -100,6 +100,11 @@ def measure(model: nn.Module, inputs: Sequence[Tensor]) -> Cost:
     return Cost(params=params, macs=sum(layers.values()), thop_macs=round(thop_total))
 
 
+def macs_of(model: nn.Module, inputs: Sequence[Tensor]) -> int:
+    """Return the MACs of convolutions and linear layers by PyTorch's counter alone."""
+    return sum(_flops_by_layer(model, inputs).values())
+
+
 _COUNTED = ("convolution", "_convolution", "mm", "addmm", "linear")
 
 

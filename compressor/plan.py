@@ -8,7 +8,7 @@ import numpy as np
 from compressor.base.documents import Json, check_schema, decode, digest
 from compressor.channels.components import Ids
 from compressor.channels.graph import AxisMap, ChannelGraph
-from compressor.errors import UsageError
+from compressor.errors import ArtifactError, UsageError
 from compressor.steps import Step, step_from_json, step_to_json
 from compressor.steps.remove import AxisCut, RemoveChannels
 from compressor.types import GroupDecision
@@ -63,7 +63,10 @@ def plan_from_json(data: Json, where: str = "plan") -> PrunePlan:
     """
     check_schema(data, SCHEMA_VERSION, where)
     head = decode(_Head, {k: v for k, v in data.items() if k not in ("schema_version", "steps")}, where)
-    steps = tuple(step_from_json(s, f"{where}: step {i}") for i, s in enumerate(data.get("steps", [])))
+    given = data.get("steps", [])
+    if not isinstance(given, list) or not all(isinstance(step, dict) for step in given):
+        raise ArtifactError(f"{where}: steps is no list of steps", "write the plan again.")
+    steps = tuple(step_from_json(step, f"{where}: step {i}") for i, step in enumerate(given))
     return PrunePlan(arch=head.arch, steps=steps, notes=head.notes)
 
 

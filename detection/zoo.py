@@ -15,6 +15,7 @@ from compressor.rates.layout import Layout, TableLayout
 from compressor.types import InputSpec
 from compressor.zoo import find
 from compressor.zoo.architecture import Architecture, State
+from compressor.zoo.options import CLASSES, Number, OneOf, Option, Whole
 from detection.deployed import deployed
 from detection.full import full
 from detection.view import DetectorView
@@ -29,6 +30,26 @@ NAMES = (
 )
 BODY = "backbone.body."
 _OUTSIDE_BODY = ("backbone.fpn", "rpn", "roi_heads")
+
+
+_COUNTS = (
+    "rpn_pre_nms_top_n_train", "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_train",
+    "rpn_post_nms_top_n_test", "rpn_batch_size_per_image", "box_detections_per_img",
+    "box_batch_size_per_image", "num_keypoints",
+)  # fmt: skip
+_SHARES = (
+    "rpn_nms_thresh", "rpn_fg_iou_thresh", "rpn_bg_iou_thresh", "rpn_positive_fraction", "rpn_score_thresh",
+    "box_score_thresh", "box_nms_thresh", "box_fg_iou_thresh", "box_bg_iou_thresh", "box_positive_fraction",
+)  # fmt: skip
+_OPTIONS: dict[str, Option] = {
+    "norm": OneOf(("batch", "frozen")),
+    "num_classes": CLASSES,
+    "trainable_backbone_layers": Whole(0, 6),
+    **dict.fromkeys(("min_size", "max_size"), Whole(1, 100_000)),
+    **dict.fromkeys(_COUNTS, Whole(1, 1_000_000)),
+    **dict.fromkeys(_SHARES, Number(-1.0, 1.0)),
+}
+"""Torchvision's own arguments that are numbers; a score threshold of -1 lets everything through."""
 
 
 class DetectorArchitecture(Architecture):
@@ -61,6 +82,7 @@ class _Family:
             scopes={"backbone": _OUTSIDE_BODY, "detector": ()},
             implied=_implied,
             optional=_optional,
+            options=_OPTIONS,
             levers={"proposals": "rpn_post_nms_top_n_test", "detections": "box_detections_per_img"},
         )
 

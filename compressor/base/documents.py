@@ -21,9 +21,10 @@ from compressor.errors import ArtifactError, CompressError, UsageError
 T = TypeVar("T")
 Json = dict[str, Any]
 
-MOST_BYTES: Final = 64 * 2**20
+MOST_BYTES: Final = 16 * 2**20
 """Documents are small; a larger one is refused unread."""
 
+_OTHER_VERSION: Final = "the file is damaged or was written by another version of compress; write it again."
 _DAMAGED: Final = "the file is damaged or not what its name says; write or copy it again."
 
 
@@ -33,7 +34,7 @@ def read_json(path: Path, hint: str = _DAMAGED, *, most_bytes: int = MOST_BYTES)
     Raises:
         ArtifactError: it cannot be read, is too large, or is no strict JSON.
     """
-    return parse_json(_bounded(path, most_bytes, hint), str(path), hint)
+    return parse_json(read_bounded(path, most_bytes, hint), str(path), hint)
 
 
 def parse_json(text: str | bytes, where: str, hint: str = _DAMAGED) -> Any:
@@ -55,7 +56,7 @@ def read_toml(path: Path, hint: str) -> Json:
         UsageError: it cannot be read, is too large, or is no TOML.
     """
     try:
-        text = _bounded(path, MOST_BYTES, hint).decode()
+        text = read_bounded(path, MOST_BYTES, hint).decode()
     except ArtifactError as error:
         raise UsageError(error.message, hint) from error
     except UnicodeDecodeError as error:
@@ -99,8 +100,15 @@ def write_json(path: Path, document: object) -> None:
     write_whole(path, to_json(document, str(path)))
 
 
-def _bounded(path: Path, most_bytes: int, hint: str) -> bytes:
+def read_bounded(path: Path, most_bytes: int, hint: str) -> bytes:
+    """Return the content of a file of at most ``most_bytes``.
+
+    Raises:
+        ArtifactError: it is larger, is no file, or cannot be read.
+    """
     try:
+        if path.exists() and not path.is_file():
+            raise ArtifactError(f"{foreign(path)} is no file", hint)
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except (OSError, ValueError) as error:
@@ -164,14 +172,34 @@ def decode(kind: type[T], data: object, where: str) -> T:
     """
     try:
         # Through text, because only JSON mode reads lists as tuples and nothing else loosely.
-        return TypeAdapter(kind).validate_json(json.dumps(data), strict=True)
+        value = TypeAdapter(kind).validate_json(json.dumps(data), strict=True)
+    except UsageError as error:
+        raise ArtifactError(f"{where}: {error.message}", error.hint) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "top level"
         raise ArtifactError(
             f"{where}: {foreign(place)}: {foreign(first['msg'])}",
-            "the file is damaged or was written by another version of compress; write it again.",
+            _OTHER_VERSION,
         ) from error
+    unknown = _unknown(data, encode(value))
+    if unknown:
+        raise ArtifactError(f"{where}: unknown field {unknown}", _OTHER_VERSION)
+    return value
+
+
+def _unknown(given: object, known: object, place: str = "") -> str:
+    """Return where the first key is that was given and not read; "" where there is none."""
+    if isinstance(given, dict) and isinstance(known, dict):
+        for key, item in given.items():
+            path = f"{place}.{foreign(key)}".lstrip(".")
+            found = _unknown(item, known[key], path) if key in known else path
+            if found:
+                return found
+    if isinstance(given, list) and isinstance(known, list | tuple):
+        inner = (_unknown(one, other, place) for one, other in zip(given, known, strict=False))
+        return next((found for found in inner if found), "")
+    return ""
 
 
 def check_schema(data: object, expected: int, where: str) -> None:

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compressor.base.text import foreign
+from compressor.errors import ArtifactError
+
 if TYPE_CHECKING:
     from compressor.channels.tracer import Tracer
 
@@ -51,7 +54,18 @@ class ChannelPad(nn.Module):
         tracer.produce(self, "out", out, axis=1)
 
     def keep_channels(self, side: str, keep: Sequence[int]) -> None:
-        """Remove the channels of one side (``in`` or ``out``) that are not listed."""
+        """Remove the channels of one side (``in`` or ``out``) that are not listed.
+
+        Raises:
+            ArtifactError: there is no such side, or it does not have the channels.
+        """
+        widths = {"in": self.in_channels, "out": len(self.source)}
+        if side not in widths or any(not 0 <= channel < widths[side] for channel in keep):
+            raise ArtifactError(
+                f"a ChannelPad of {self.in_channels} to {len(self.source)} channels cannot keep those of "
+                f"side {foreign(side)}",
+                "apply a plan to the architecture it was made for.",
+            )
         if side == "out":
             self.source = tuple(self.source[o] for o in keep)
             return

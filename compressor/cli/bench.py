@@ -12,6 +12,7 @@ from compressor.cli.options import (
     ProposalsOpt,
     SeedOpt,
     ThreadsOpt,
+    TrustOpt,
 )
 from compressor.errors import UsageError
 
@@ -37,6 +38,7 @@ def bench(
     proposals: ProposalsOpt = None,
     detections: DetectionsOpt = None,
     seed: SeedOpt = 0,
+    trust_code: TrustOpt = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
     ] = False,
@@ -56,6 +58,7 @@ def bench(
         Request(
             models=tuple(names), backends=tuple(backend.split(",")), batches=_numbers(batch), threads=threads,
             device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
+            trust_code=trust_code,
             levers={"proposals": proposals, "detections": detections},
         )
     )  # fmt: skip

@@ -17,9 +17,10 @@ from bench.run import bench as measure_models
 from bench.table import render
 from compressor.artifact import architecture_of, is_artifact, read_manifest, save_artifact, unpruned
 from compressor.cli import output
-from compressor.cli.sources import Levers, open_artifact, open_model, parse_shapes
+from compressor.cli.sources import Levers, open_artifact, open_model, parse_shapes, trust_in
 from compressor.errors import CompressError, UsageError
 from compressor.types import InputSpec
+from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.deploy import DeploySettings, deploy
 from export.metadata import read_input
@@ -40,7 +41,13 @@ class Request:
     levers: Levers
     seed: int
     json: bool
+    trust_code: bool
     save: Path | None
+
+    @property
+    def trust(self) -> Trust:
+        """Whose code may run."""
+        return trust_in(self.models, everything=self.trust_code)
 
 
 def run(request: Request) -> None:
@@ -80,7 +87,7 @@ def joined(reports: Sequence[BenchReport]) -> BenchReport:
 def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
     suffix = BACKENDS.get(backend).suffix
     candidates = [_candidate(name, suffix, request, scratch) for name in request.models]
-    options = SessionOptions(device=request.device, threads=request.threads)
+    options = SessionOptions(device=request.device, threads=request.threads, trust=request.trust)
     with Progress(
         console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal
     ) as bar:
@@ -101,9 +108,9 @@ def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candi
         return _file(path, suffix, request.shape)
     folder = path if is_artifact(path) else _dense(name, request, scratch)
     # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
-    resizable = architecture_of(read_manifest(folder)).levers
+    resizable = architecture_of(read_manifest(folder, request.trust)).levers
     shape, levers = (request.shape, request.levers) if resizable else (None, {})
-    model, manifest = open_artifact(folder, shape, levers)
+    model, manifest = open_artifact(folder, shape, levers, request.trust)
     if suffix == ".onnx":
         file = scratch / f"{manifest.digest()[:16]}.onnx"
         if not file.exists():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from compressor.cli.options import DeviceOpt, InputOpt, JsonOpt, OutputOpt, ThreadsOpt
+from compressor.cli.options import DeviceOpt, InputOpt, JsonOpt, OutputOpt, ThreadsOpt, TrustOpt
 from compressor.errors import UsageError
 
 
@@ -34,6 +34,7 @@ def detect(
     shape: InputOpt = None,
     device: DeviceOpt = "cpu",
     threads: ThreadsOpt = None,
+    trust_code: TrustOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """Draw what MODEL finds in SOURCE, with frames per second; two models side by side.
@@ -52,6 +53,6 @@ def detect(
         Request(
             models=(model, beside) if beside else (model,), source=source, output=output_path(output),
             min_score=min_score, names=names, backend=backend, shape=shape, device=device, threads=threads,
-            json=json,
+            json=json, trust_code=trust_code,
         )
     )  # fmt: skip

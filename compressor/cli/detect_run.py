@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from compressor.base.documents import Json
 from compressor.cli import output
 from compressor.cli.evaluate_run import say_unless_settled
-from compressor.cli.sources import open_device, open_model
+from compressor.cli.sources import open_device, open_model, trust_in
 from compressor.errors import UsageError
 from compressor.training import TASKS
 from detection.drawing import beside, captioned, draw, usual_names
@@ -45,6 +45,7 @@ class Request:
     device: str
     threads: int | None
     json: bool
+    trust_code: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,7 +137,9 @@ def _opened(request: Request, name: str) -> Iterator[tuple[nn.Module, torch.devi
             f"backend {request.backend} does not run {name}", "export it first: compress export."
         )
     device = open_device(request.device)
-    source = open_model(name, None, None, request.shape)
+    source = open_model(
+        name, None, None, request.shape, trust=trust_in(request.models, everything=request.trust_code)
+    )
     if source.arch.task != "detection":
         raise UsageError(f"{name} is no detector", "give a detector; compress eval scores classifiers.")
     if source.manifest is None:

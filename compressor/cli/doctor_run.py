@@ -19,6 +19,7 @@ from bench.environment import environment
 from compressor.cli import output
 from compressor.errors import CompressError
 from compressor.types import InputSpec
+from compressor.zoo import Trust
 from export.backends import BACKENDS, Backend, Session, SessionOptions
 from export.backends.pytorch import TorchBackend
 from export.quiet import captured_output
@@ -171,7 +172,7 @@ def _wrong(session: Session) -> str | None:
     return f"a convolution of ones gave {found.flat[0]} instead of {expected.flat[0]}; install it again"
 
 
-def _module(_: Path) -> tuple[nn.Module, InputSpec]:
+def _module(_: Path, __: Trust) -> tuple[nn.Module, InputSpec]:
     layer = nn.Conv2d(_SHAPE[0], _SHAPE[0], 1, bias=False)
     nn.init.constant_(layer.weight, _WEIGHT)
     return layer, InputSpec(shapes=(_SHAPE,))

@@ -11,6 +11,7 @@ from compressor.cli.options import (
     InputOpt,
     JsonOpt,
     ThreadsOpt,
+    TrustOpt,
     WeightsOpt,
 )
 from compressor.errors import UsageError
@@ -39,6 +40,7 @@ def evaluate(
     shape: InputOpt = None,
     device: DeviceOpt = "cpu",
     threads: ThreadsOpt = None,
+    trust_code: TrustOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """Score a classifier (top-1 and top-5, percent) or a detector (COCO's average precision, percent).
@@ -55,7 +57,7 @@ def evaluate(
 
     request = Request(
         model=model, weights=weights, classes=classes, shape=shape, data=data, split=split, backend=backend,
-        batch=batch, device=device, threads=threads,
+        batch=batch, device=device, threads=threads, trust_code=trust_code,
     )  # fmt: skip
     score, splits = accuracy(request)
     if json:

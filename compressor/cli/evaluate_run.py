@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from compressor.cli import output
-from compressor.cli.sources import open_device, open_model, parse_shapes
+from compressor.cli.sources import open_device, open_model, parse_shapes, trust_in
 from compressor.data import DataSplits
 from compressor.errors import UsageError
 from compressor.scores import Score
@@ -35,6 +35,7 @@ class Request:
     batch: int | None
     device: str
     threads: int | None
+    trust_code: bool
 
 
 def accuracy(request: Request) -> tuple[Score, DataSplits]:
@@ -49,7 +50,8 @@ def accuracy(request: Request) -> tuple[Score, DataSplits]:
         return _through_session(request, name)
     if name != "torch":
         raise UsageError(f"backend {name} does not run {request.model}", "export it first: compress export.")
-    source = open_model(request.model, request.weights, request.classes, request.shape)
+    trust = trust_in([request.model], everything=request.trust_code)
+    source = open_model(request.model, request.weights, request.classes, request.shape, trust=trust)
     task = TASKS.get(source.arch.task)
     splits = task.open(request.data, source.arch.input, source.model)
     device = open_device(request.device)

@@ -13,6 +13,7 @@ from compressor.cli.options import (
     OutputOpt,
     ProposalsOpt,
     ThreadsOpt,
+    TrustOpt,
 )
 from compressor.errors import UsageError
 
@@ -68,6 +69,7 @@ def export(
     proposals: ProposalsOpt = None,
     detections: DetectionsOpt = None,
     threads: ThreadsOpt = None,
+    trust_code: TrustOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """Export ARTIFACT with a dynamic batch axis and compare the file with PyTorch; exit 4 if they differ.
@@ -91,6 +93,7 @@ def export(
             align=_multiple(align), calib=calib, calib_images=calib_images, calib_method=calib_method,
             auto=auto, keep=tuple(keep or ()), batches=_batches(batch), shape=shape,
             levers={"proposals": proposals, "detections": detections}, threads=threads, json=json,
+            trust_code=trust_code,
             form=_form(graph, nms),
         )
     )  # fmt: skip

@@ -15,7 +15,7 @@ from compressor.artifact import Manifest, architecture_of
 from compressor.base.documents import encode
 from compressor.cli import output
 from compressor.cli.evaluate_run import accuracy_of_file
-from compressor.cli.sources import Levers, open_artifact
+from compressor.cli.sources import Levers, open_artifact, trust_in
 from compressor.data import DataSplits
 from compressor.training import TASKS
 from compressor.types import InputSpec
@@ -46,13 +46,16 @@ class Request:
     shape: str | None
     levers: Levers
     threads: int | None
+    trust_code: bool
     json: bool
     form: str | None
 
 
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
-    model, manifest = open_artifact(request.artifact, request.shape, request.levers)
+    model, manifest = open_artifact(
+        request.artifact, request.shape, request.levers, trust_in([], everything=request.trust_code)
+    )
     deployed, more = _FORMATS[request.format](request, model, manifest)
     document = _document(request, manifest, deployed) | more
     if request.json:

@@ -14,6 +14,7 @@ from compressor.cli.options import (
     OutputOpt,
     RecipeOpt,
     SetOpt,
+    TrustOpt,
 )
 from compressor.errors import UsageError
 
@@ -30,6 +31,7 @@ def finetune(
     ] = None,
     teacher_weights: Annotated[Path | None, typer.Option("--teacher-weights", help="Its checkpoint.")] = None,
     device: DeviceOpt = "cpu",
+    trust_code: TrustOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """Fine-tune ARTIFACT and write a new one; run it again to resume after an interruption.
@@ -40,17 +42,18 @@ def finetune(
     if data is None:
         raise UsageError("fine-tuning needs images", "give --data, for instance --data digits.")
     from compressor.cli.finetune_run import Request, run
-    from compressor.cli.sources import open_device, open_model, output_path
+    from compressor.cli.sources import open_device, open_model, output_path, trust_in
     from compressor.cli.training import resolve_recipe
 
-    source = open_model(str(artifact), None, None, None)
+    trust = trust_in([teacher] if teacher else [], everything=trust_code)
+    source = open_model(str(artifact), None, None, None, trust=trust)
     default = source.manifest.recipe if source.manifest else None
     request = Request(
         source=source,
         output=output_path(output),
         data=data,
         recipe=resolve_recipe(recipe, epochs, settings or [], default),
-        teacher=open_model(teacher, teacher_weights, None, None).model if teacher else None,
+        teacher=open_model(teacher, teacher_weights, None, None, trust=trust).model if teacher else None,
         device=open_device(device),
         json=json,
     )

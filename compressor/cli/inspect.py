@@ -13,6 +13,7 @@ from compressor.cli.options import (
     JsonOpt,
     ModelArg,
     SeedOpt,
+    TrustOpt,
     WeightsOpt,
 )
 from compressor.errors import UsageError
@@ -46,6 +47,7 @@ def inspect(
     shape: InputOpt = None,
     device: DeviceOpt = "cpu",
     seed: SeedOpt = 0,
+    trust_code: TrustOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """Prune each group of MODEL alone, at several rates, and score it without fine-tuning.
@@ -60,12 +62,12 @@ def inspect(
         raise UsageError("there is nothing to score on", "give --data, for instance --data digits.")
     shares = _shares(rates)
     from compressor.cli.inspect_run import Request, run
-    from compressor.cli.sources import open_device, open_model, seed_all
+    from compressor.cli.sources import open_device, open_model, seed_all, trust_in
 
     if output is not None:
         _check(output)
     seed_all(seed)
-    source = open_model(model, weights, classes, shape)
+    source = open_model(model, weights, classes, shape, trust=trust_in([model], everything=trust_code))
     request = Request(
         source=source, data=data, method=method, options=tuple(options or ()), rates=shares,
         groups=tuple(groups or ()), split=split, limit=limit, output=output, device=open_device(device),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from compressor.cli.options import ClassesOpt, InputOpt, JsonOpt, WeightsOpt
+from compressor.cli.options import ClassesOpt, InputOpt, JsonOpt, TrustOpt, WeightsOpt
 
 
 def models(
@@ -12,6 +12,7 @@ def models(
     weights: WeightsOpt = None,
     classes: ClassesOpt = None,
     shape: InputOpt = None,
+    trust_code: TrustOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """List architectures; with NAME, its channel groups, rate layouts and cost.
@@ -27,10 +28,10 @@ def models(
         return
     from compressor.base.documents import encode
     from compressor.channels import trace
-    from compressor.cli.sources import open_model
+    from compressor.cli.sources import open_model, trust_in
     from compressor.cost import measure
 
-    source = open_model(name, weights, classes, shape)
+    source = open_model(name, weights, classes, shape, trust=trust_in([name], everything=trust_code))
     inputs = source.arch.example()
     view = source.arch.view(source.model)
     graph, cost = trace(view, inputs), measure(view, inputs)

@@ -40,4 +40,11 @@ DetectionsOpt = Annotated[
     int | None,
     typer.Option("--detections", min=1, help="Boxes that a detector returns; its other heads run on all."),
 ]
+TrustOpt = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Import the factory that an artifact names; without it only those named here are imported.",
+    ),
+]
 ThreadsOpt = Annotated[int | None, typer.Option("--threads", help="CPU threads of the runtime.")]

@@ -19,6 +19,7 @@ from compressor.cli.options import (
     RecipeOpt,
     SeedOpt,
     SetOpt,
+    TrustOpt,
     WeightsOpt,
 )
 from compressor.errors import UsageError
@@ -88,6 +89,7 @@ def prune(
     seed: SeedOpt = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and check, write nothing.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Print the channel groups first.")] = False,
+    trust_code: TrustOpt = False,
     json: JsonOpt = False,
 ) -> None:
     """Prune MODEL and write an artifact.
@@ -102,7 +104,7 @@ def prune(
     spec = _spec(rates, layout, rate, macs, params, ranking, round_to, keep, max_rate, allow_inexact)
     spec = replace(spec, own_rates=tuple(_own_rate(text) for text in rate_of or []))
     from compressor.cli.prune_run import Request, run
-    from compressor.cli.sources import open_device, open_model, output_path, seed_all
+    from compressor.cli.sources import open_device, open_model, output_path, seed_all, trust_in
     from compressor.cli.training import resolve_recipe
     from compressor.training import TASKS
 
@@ -112,7 +114,7 @@ def prune(
     target = None if dry_run else output_path(output)
     seed_all(seed)
     levers = {"proposals": proposals, "detections": detections}
-    source = open_model(model, weights, classes, shape, levers)
+    source = open_model(model, weights, classes, shape, levers, trust_in([model], everything=trust_code))
     spec = replace(spec, protect=(*spec.protect, *source.arch.outside(parts)))
     default = replace(TASKS.get(source.arch.task).recipe, seed=seed)
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None

@@ -1,7 +1,7 @@
 """From what the user typed to a model in memory."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from compressor.artifact import Manifest, architecture_of, is_artifact, load_artifact, read_manifest
+from compressor.base.text import foreign
+from compressor.cli import output
 from compressor.errors import BackendMissingError, UsageError
 from compressor.plan import PrunePlan
 from compressor.weights import built
-from compressor.zoo import Architecture, find
+from compressor.zoo import NOBODY, Architecture, Trust, find
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +40,18 @@ Levers = Mapping[str, int | None]
 """``proposals`` and ``detections`` of a detector, None where the model's own number holds."""
 
 
+def trust_in(names: Iterable[str], *, everything: bool) -> Trust:
+    """Return whose code may run: factories that are typed as models, or all with ``--trust-code``."""
+    return replace(Trust.of(name for name in names if not Path(name).exists()), everything=everything)
+
+
 def open_model(
-    name: str, weights: Path | None, classes: int | None, shape: str | None, levers: Levers | None = None
+    name: str,
+    weights: Path | None,
+    classes: int | None,
+    shape: str | None,
+    levers: Levers | None = None,
+    trust: Trust = NOBODY,
 ) -> Source:
     """Open an artifact folder, or build a model by name and load a checkpoint into it.
 
@@ -47,7 +59,7 @@ def open_model(
         UsageError: there is no such model, or the options do not fit it.
     """
     if is_artifact(Path(name)):
-        return _from_artifact(Path(name), weights, classes, shape, levers or {})
+        return _from_artifact(Path(name), weights, classes, shape, levers or {}, trust)
     if Path(name).is_dir():
         raise UsageError(
             f"{name} is a folder but no artifact: it has no manifest.json", "give the folder of -o."
@@ -68,28 +80,33 @@ def _pulled(arch: Architecture, levers: Levers) -> dict[str, int]:
     return {arch.levers[name]: value for name, value in given.items()}
 
 
-def open_artifact(path: Path, shape: str | None, levers: Levers) -> tuple[nn.Module, Manifest]:
+def open_artifact(
+    path: Path, shape: str | None, levers: Levers, trust: Trust = NOBODY
+) -> tuple[nn.Module, Manifest]:
     """Load an artifact; a detector may be given another input size and other numbers of boxes.
 
     Raises:
         UsageError: the artifact is none of a detector, whose input is fixed.
         ArtifactError: it is damaged.
     """
-    arch = architecture_of(read_manifest(path))
+    manifest = read_manifest(path, trust)
+    if ":" in manifest.arch:
+        output.say(f"{path} is built by {foreign(manifest.arch)}, which is imported")
+    arch = architecture_of(manifest)
     if shape and not arch.levers:
         raise UsageError(f"{path} is an artifact and brings its own input", "leave out --input.")
-    return load_artifact(path, _pulled(arch, levers), parse_shapes(shape) if shape else None)
+    return load_artifact(path, _pulled(arch, levers), parse_shapes(shape) if shape else None, trust=trust)
 
 
 def _from_artifact(
-    path: Path, weights: Path | None, classes: int | None, shape: str | None, levers: Levers
+    path: Path, weights: Path | None, classes: int | None, shape: str | None, levers: Levers, trust: Trust
 ) -> Source:
     if weights or classes:
         raise UsageError(
             f"{path} is an artifact and brings its own weights and classes",
             "leave out --weights and --classes.",
         )
-    model, manifest = open_artifact(path, shape, levers)
+    model, manifest = open_artifact(path, shape, levers, trust)
     return Source(
         model=model,
         arch=architecture_of(manifest),

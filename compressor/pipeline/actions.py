@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from compressor.artifact import architecture_of, load_artifact, save_artifact
+from compressor.artifact import Manifest, architecture_of, load_artifact, save_artifact
 from compressor.criteria import criterion_of
 from compressor.pipeline.cut import prune_shot
 from compressor.pipeline.models import check_data, data_spec, dense, score, splits
@@ -14,6 +15,7 @@ from compressor.pipeline.settings import Pipeline
 from compressor.pipeline.stages import Action, Stage
 from compressor.scores import Score
 from compressor.training import fine_tune
+from compressor.zoo import Trust
 from export.deploy import deploy
 
 
@@ -30,6 +32,10 @@ class Job:
     pipeline: Pipeline
     device: torch.device
     outputs: Mapping[str, Path]
+
+    def opened(self, path: Path) -> tuple[nn.Module, Manifest]:
+        """Load an artifact of this run; the recipe's own factory is trusted."""
+        return load_artifact(path, trust=Trust.of([self.pipeline.model.arch]))
 
 
 def perform(job: Job, stage: Stage) -> None:
@@ -54,14 +60,14 @@ def rehearse(pipeline: Pipeline) -> None:
 
 
 def _prune(job: Job, stage: Stage) -> None:
-    model, manifest = load_artifact(job.outputs[stage.parent]) if stage.parent else dense(job.pipeline)
+    model, manifest = job.opened(job.outputs[stage.parent]) if stage.parent else dense(job.pipeline)
     assert stage.shot is not None
     small, manifest, _ = prune_shot(job.pipeline, model, manifest, stage.shot)
     save_artifact(small, manifest, job.outputs[stage.name])
 
 
 def _train(job: Job, stage: Stage) -> None:
-    model, manifest = load_artifact(job.outputs[stage.parent])
+    model, manifest = job.opened(job.outputs[stage.parent])
     arch, recipe = architecture_of(manifest), stage.recipe
     assert recipe is not None
     data = splits(job.pipeline, arch, model)
@@ -76,12 +82,12 @@ def _train(job: Job, stage: Stage) -> None:
 
 def _evaluate(job: Job, stage: Stage) -> None:
     """Score dense, pruned and trained model on the test split, and keep the last with the figures."""
-    model, manifest = load_artifact(job.outputs[stage.parent])
+    model, manifest = job.opened(job.outputs[stage.parent])
     arch = architecture_of(manifest)
     test = splits(job.pipeline, arch, model).test
     metrics: dict[str, Score] = {"test dense": score(dense(job.pipeline)[0], arch, test, job.device)}
     if manifest.recipe is not None:
-        pruned, _ = load_artifact(_last_pruned(job))
+        pruned, _ = job.opened(_last_pruned(job))
         metrics["test pruned"] = score(pruned, arch, test, job.device)
     name = "test pruned" if manifest.recipe is None else "test fine-tuned"
     metrics[name] = score(model, arch, test, job.device)
@@ -95,7 +101,7 @@ def _last_pruned(job: Job) -> Path:
 
 
 def _export(job: Job, stage: Stage) -> None:
-    model, manifest = load_artifact(job.outputs[stage.parent])
+    model, manifest = job.opened(job.outputs[stage.parent])
     deploy(model, manifest, job.outputs[stage.name])
 
 

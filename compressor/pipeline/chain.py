@@ -18,6 +18,7 @@ from compressor.pipeline.record import Finished, RunRecord
 from compressor.pipeline.settings import Pipeline
 from compressor.pipeline.stages import Stage, stages_of
 from compressor.prune import Planned
+from compressor.zoo import Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ def run_chain(
     final = next(stage for stage in stages if stage.action == "eval")
     return Completed(
         folder=folder,
-        manifest=read_manifest(job.outputs[final.name]),
+        manifest=read_manifest(job.outputs[final.name], Trust.of([pipeline.model.arch])),
         stages=tuple(done),
         skipped=tuple(skipped),
     )

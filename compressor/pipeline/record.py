@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compressor.artifact import is_artifact, read_manifest
+from compressor.artifact import artifact_digest, is_artifact
 from compressor.base.documents import Json, check_schema, decode, digest
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.pipeline.stages import Stage
@@ -170,7 +170,7 @@ class RunRecord:
 def digest_of(path: Path) -> str:
     """Return the identity of an artifact folder, or the sha256 of a file."""
     if is_artifact(path):
-        return read_manifest(path).digest()
+        return artifact_digest(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -19,6 +19,13 @@ class Step(Protocol):
 
     kind: ClassVar[str]
 
+    def check(self, model: nn.Module) -> None:
+        """Refuse a model that the step does not fit; the step may come from a file that anybody wrote.
+
+        Raises:
+            ArtifactError: naming what does not fit.
+        """
+
     def shrink(self, model: nn.Module) -> nn.Module:
         """Return a changed copy; the argument stays as it is."""
 

@@ -8,11 +8,13 @@ the same, whatever x[c] is.
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from compressor.base.text import foreign
 from compressor.channels.graph import SELF_EDITING
 from compressor.channels.tracer import SelfTracing
 from compressor.errors import ArtifactError
@@ -57,6 +59,19 @@ class RemoveChannels:
     keeps: tuple[tuple[int, ...], ...]
     cuts: tuple[AxisCut, ...]
 
+    def check(self, model: nn.Module) -> None:
+        """Refuse cuts of tensors, axes or positions that the model does not have, and cuts made twice.
+
+        Raises:
+            ArtifactError: naming the first of them.
+        """
+        shapes = {name: tuple(tensor.shape) for name, tensor in named_tensors(model).items()}
+        places = [(entry.tensor, entry.axis) for entry in self.cuts]
+        if len(set(places)) < len(places):
+            raise ArtifactError("an axis is cut twice in one step", _UNFIT)
+        for entry in self.cuts:
+            _check_cut(entry, self.keeps, shapes)
+
     def shrink(self, model: nn.Module) -> nn.Module:
         """Return a physically smaller copy; every tensor is copied once, already cut."""
         tensors = named_tensors(model)
@@ -98,6 +113,28 @@ class RemoveChannels:
                 yield cast("SelfTracing", model.get_submodule(path)), side, self.keeps[entry.keep]
 
 
+_UNFIT = "apply a plan to the architecture it was made for."
+
+
+def _check_cut(
+    entry: AxisCut, keeps: tuple[tuple[int, ...], ...], shapes: dict[str, tuple[int, ...]]
+) -> None:
+    name, shape = foreign(entry.tensor), shapes.get(entry.tensor)
+    if not 0 <= entry.keep < len(keeps):
+        raise ArtifactError(f"{name} refers to list {entry.keep} of {len(keeps)}", _UNFIT)
+    kept = keeps[entry.keep]
+    ascending = all(a < b for a, b in pairwise(kept))
+    if not kept or not ascending or kept[0] < 0 or kept[-1] >= entry.size:
+        raise ArtifactError(f"{name} keeps positions that are not ascending in 0..{entry.size - 1}", _UNFIT)
+    if SELF_EDITING in entry.tensor:
+        return  # the module itself knows its sides and their widths
+    if shape is None or not 0 <= entry.axis < len(shape) or shape[entry.axis] != entry.size:
+        found = "does not exist" if shape is None else f"has shape {shape}"
+        raise ArtifactError(
+            f"{name} {found}, the plan expects {entry.size} positions on axis {entry.axis}", _UNFIT
+        )
+
+
 def _checked(tensors: dict[str, Tensor], entry: AxisCut, cut_already: bool) -> Tensor:
     """Return the tensor to cut, which must have the size that the plan was made for."""
     tensor = tensors.get(entry.tensor)
@@ -106,7 +143,7 @@ def _checked(tensors: dict[str, Tensor], entry: AxisCut, cut_already: bool) -> T
         raise ArtifactError(
             f"the plan does not fit the model: {entry.tensor} {found}, "
             f"the plan expects {entry.size} positions on axis {entry.axis}",
-            "apply a plan to the architecture it was made for.",
+            _UNFIT,
         )
     return tensor
 

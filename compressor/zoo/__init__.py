@@ -9,9 +9,9 @@ from typing import Protocol
 from compressor.errors import UsageError
 from compressor.registry import Registry, unknown_name
 from compressor.zoo.architecture import Architecture
-from compressor.zoo.factory import from_factory
+from compressor.zoo.factory import NOBODY, Trust, from_factory
 
-__all__ = ["FAMILIES", "Architecture", "Family", "find", "known_names"]
+__all__ = ["FAMILIES", "NOBODY", "Architecture", "Family", "Trust", "find", "known_names"]
 
 
 class Family(Protocol):

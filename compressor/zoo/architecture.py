@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from compressor.errors import UsageError
 from compressor.rates.layout import Layout
 from compressor.types import InputSpec
+from compressor.zoo.options import Option, check_options
 
 State = dict[str, Tensor]
 Form = Callable[[nn.Module, InputSpec], tuple[nn.Module, InputSpec]]
@@ -60,6 +61,8 @@ class Architecture:
         scopes: name of a part -> patterns of the modules outside of it, which stay whole.
         implied: constructor arguments that a checkpoint gives away.
         optional: prefixes of tensors that a checkpoint may lack; they keep their random values.
+        options: constructor arguments that may come from outside, with their values; None where the
+            constructor is the user's own and takes what it takes.
         levers: what may be set anew for finished weights: option of the command line -> constructor argument.
     """
 
@@ -76,7 +79,18 @@ class Architecture:
     scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     implied: Callable[[State], Mapping[str, Any]] = nothing
     optional: Callable[[State], tuple[str, ...]] = complete
+    options: Mapping[str, Option] | None = None
     levers: Mapping[str, str] = field(default_factory=dict)
+
+    def given(self, kwargs: Mapping[str, Any], inputs: InputSpec) -> "Architecture":
+        """Return the same architecture with arguments and input that came from outside.
+
+        Raises:
+            UsageError: an argument is not declared, or its value out of bounds.
+        """
+        if self.options is not None:
+            check_options(self.name, self.options, kwargs)
+        return replace(self, kwargs=dict(kwargs), input=inputs)
 
     def build(self) -> nn.Module:
         """Return the model with random weights, in evaluation mode.

@@ -15,6 +15,7 @@ from compressor.rates.layout import Layout, TableLayout
 from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture, State
+from compressor.zoo.options import CLASSES, OneOf
 
 _DEPTHS = (20, 32, 44, 56, 110)
 _INPUT = InputSpec(shapes=((3, 32, 32),))
@@ -85,6 +86,7 @@ class _Family:
             name=name,
             constructor=CifarResNet,
             kwargs={"depth": depth},
+            options={"depth": OneOf((depth,)), "num_classes": CLASSES},
             input=_INPUT,
             layouts=_layouts((depth - 2) // 6),
             rename=_rename,

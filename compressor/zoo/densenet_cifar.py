@@ -15,6 +15,7 @@ from compressor.rates.layout import Layout, TableLayout, truncated
 from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture
+from compressor.zoo.options import CLASSES
 
 _INPUT = InputSpec(shapes=((3, 32, 32),), mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
 _DEPTH, _GROWTH = 40, 12
@@ -91,7 +92,13 @@ class _Family:
             "coring": _CoringLayout(),
             "central-filter": TableLayout(tuple((path,) for path in _CONVOLUTIONS)),
         }
-        return Architecture(name=name, constructor=CifarDenseNet, input=_INPUT, layouts=layouts)
+        return Architecture(
+            name=name,
+            constructor=CifarDenseNet,
+            input=_INPUT,
+            options={"num_classes": CLASSES},
+            layouts=layouts,
+        )
 
 
 _LAYERS = (_DEPTH - 4) // 3

@@ -14,6 +14,7 @@ from compressor.rates.layout import Layout, truncated
 from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture
+from compressor.zoo.options import CLASSES
 
 _INPUT = InputSpec(shapes=((3, 32, 32),), mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
 
@@ -110,7 +111,13 @@ class _Family:
     @staticmethod
     def architecture(name: str) -> Architecture:
         layouts: dict[str, Layout] = {"coring": _CoringLayout(), "central-filter": _CentralFilterLayout()}
-        return Architecture(name=name, constructor=CifarGoogLeNet, input=_INPUT, layouts=layouts)
+        return Architecture(
+            name=name,
+            constructor=CifarGoogLeNet,
+            input=_INPUT,
+            options={"num_classes": CLASSES},
+            layouts=layouts,
+        )
 
 
 _STEM_PATH = "pre_layers.0"

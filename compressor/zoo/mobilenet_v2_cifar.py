@@ -14,6 +14,7 @@ from compressor.rates.layout import truncated
 from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture
+from compressor.zoo.options import CLASSES
 
 _INPUT = InputSpec(shapes=((3, 32, 32),), mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
 _STEM, _HEAD, _EXPANSION = 32, 1280, 6
@@ -111,7 +112,13 @@ class _Family:
     @staticmethod
     def architecture(name: str) -> Architecture:
         layouts = {"coring": InvertedResidualLayout(expand="conv.0", project="conv.6", first="conv.3")}
-        return Architecture(name=name, constructor=CifarMobileNetV2, input=_INPUT, layouts=layouts)
+        return Architecture(
+            name=name,
+            constructor=CifarMobileNetV2,
+            input=_INPUT,
+            options={"num_classes": CLASSES},
+            layouts=layouts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

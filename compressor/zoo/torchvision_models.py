@@ -12,6 +12,7 @@ from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture, State, unchanged
 from compressor.zoo.mobilenet_v2_cifar import InvertedResidualLayout
+from compressor.zoo.options import CLASSES, OneOf, Option
 
 _SIDES = {"inception_v3": 299}
 """Image sides other than 224 that a constructor insists on or was made for."""
@@ -35,6 +36,7 @@ class _Family:
             name=name,
             constructor=partial(_build, name),
             kwargs=_kwargs(name),
+            options=_options(name),
             input=InputSpec(shapes=((3, side, side),)),
             layouts=_LAYOUTS.get(name, _no_layouts)(),
             rename=_RENAMES.get(name, unchanged),
@@ -53,6 +55,12 @@ def _kwargs(name: str) -> dict[str, Any]:
     if name in _WITHOUT_AUXILIARIES:
         return {"aux_logits": False, "init_weights": False}
     return {"weights_backbone": None} if name.startswith(("fcn", "deeplab", "lraspp")) else {}
+
+
+def _options(name: str) -> dict[str, Option]:
+    """Return what may come from outside: never weights, which would be downloaded."""
+    fixed = {key: OneOf((value,)) for key, value in _kwargs(name).items()}
+    return {**fixed, "num_classes": CLASSES}
 
 
 def _without_auxiliaries(state: State) -> State:

@@ -14,6 +14,7 @@ from compressor.rates.layout import Layout, TableLayout
 from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture
+from compressor.zoo.options import CLASSES
 
 _INPUT = InputSpec(shapes=((3, 32, 32),), mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))
 
@@ -68,7 +69,13 @@ class _Family:
 
     @staticmethod
     def architecture(name: str) -> Architecture:
-        return Architecture(name=name, constructor=CifarVGG, input=_INPUT, layouts=_layouts())
+        return Architecture(
+            name=name,
+            constructor=CifarVGG,
+            input=_INPUT,
+            options={"num_classes": CLASSES},
+            layouts=_layouts(),
+        )
 
 
 def _layouts() -> dict[str, Layout]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from compressor.errors import BackendMissingError, UsageError
 from compressor.registry import Registry
+from compressor.zoo import NOBODY, Trust
 
 Array = npt.NDArray[np.generic]
 Feed = Mapping[str, Array]
@@ -24,6 +25,7 @@ class SessionOptions:
     Attributes:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: intra-op threads on the CPU; None leaves the choice to the runtime.
+        trust: whose factories an artifact may bring in.
 
     Raises:
         UsageError: an unknown device, or fewer than one thread.
@@ -31,6 +33,7 @@ class SessionOptions:
 
     device: str = "cpu"
     threads: int | None = None
+    trust: Trust = NOBODY
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from compressor.errors import CompressError
 from compressor.types import InputSpec
+from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.backends.pytorch import TorchBackend, TorchSession
 
@@ -67,15 +68,15 @@ class CompiledBackend(TorchBackend):
         require_device(self, options.device)
         return TorchBackend(load=self._load_compiled).open(model, options)
 
-    def _load_compiled(self, path: Path) -> tuple[nn.Module, InputSpec]:
-        module, inputs = self.load(path)
+    def _load_compiled(self, path: Path, trust: Trust) -> tuple[nn.Module, InputSpec]:
+        module, inputs = self.load(path, trust)
         return Compiled(module), inputs
 
 
-def _artifact(path: Path) -> tuple[nn.Module, InputSpec]:
+def _artifact(path: Path, trust: Trust) -> tuple[nn.Module, InputSpec]:
     plain = BACKENDS.get("torch")
     assert isinstance(plain, TorchBackend)
-    return plain.load(path)
+    return plain.load(path, trust)
 
 
 BACKENDS.register("torch-compile")(CompiledBackend(load=_artifact))

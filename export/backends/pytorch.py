@@ -12,10 +12,11 @@ from torch import nn
 from compressor.errors import UsageError
 from compressor.modes import evaluation
 from compressor.types import InputSpec
+from compressor.zoo import Trust
 from export.backends import BACKENDS, Array, Feed, SessionOptions, check_feed, require_device
 from export.model_io import example_tensors, input_names, named_outputs
 
-Loader = Callable[[Path], tuple[nn.Module, InputSpec]]
+Loader = Callable[[Path, Trust], tuple[nn.Module, InputSpec]]
 
 
 class TorchSession:
@@ -98,14 +99,14 @@ class TorchBackend:
         if not model.exists():
             raise UsageError(f"{model} does not exist", "give the path of an artifact folder")
         require_device(self, options.device)
-        module, inputs = self.load(model)
+        module, inputs = self.load(model, options.trust)
         return TorchSession(module, inputs, options)
 
 
-def _artifact(path: Path) -> tuple[nn.Module, InputSpec]:
+def _artifact(path: Path, trust: Trust) -> tuple[nn.Module, InputSpec]:
     from compressor.artifact import architecture_of, load_artifact
 
-    model, manifest = load_artifact(path)
+    model, manifest = load_artifact(path, trust=trust)
     return architecture_of(manifest).deployed(model, manifest.input)
 
 

@@ -95,7 +95,7 @@ def _edit(folder: Path, **changes: object) -> None:
         (_cut_weights, "cut short"),
         (_remove_weights, "cannot be read"),
         (lambda folder: (folder / "manifest.json").unlink(), "no artifact"),
-        (lambda folder: (folder / "manifest.json").write_text("{"), "cannot be read"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "no readable JSON"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "schema version None"),
         (lambda folder: _edit(folder, schema_version=99), "schema version 99, this program reads 1"),
         (lambda folder: _edit(folder, method="better"), "was changed"),

@@ -30,7 +30,7 @@ def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
     file = tmp_path / "large"
     with file.open("wb") as stream:
         stream.truncate(2**40)
-    with pytest.raises(ArtifactError, match="larger than 64 MiB"):
+    with pytest.raises(ArtifactError, match="larger than 16 MiB"):
         read_json(file)
 
 

@@ -138,7 +138,9 @@ def test_a_model_of_the_users_own(tmp_path: Path) -> None:
     )
     document = answer("prune", "mine:net", "--classes", 3, "--rate", 0.5, "-o", "own", cwd=tmp_path)
     assert document["cost_after"]["params"] == 1 * 4 * 9 + 4 + 4 * 3 * 9 + 3 + 3 * 64 * 3 + 3
-    exported = answer("export", "own", "-o", "own.onnx", cwd=tmp_path)
+    refused = compress("export", "own", "-o", "own.onnx", cwd=tmp_path, code=1)
+    assert "it would import mine and call net" in refused.stderr
+    exported = answer("export", "own", "-o", "own.onnx", "--trust-code", cwd=tmp_path)
     assert exported["bytes"] > 0
 
 
