@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compressor.base.text import foreign
 from compressor.errors import UsageError
 from compressor.zoo.architecture import Architecture, State
 
@@ -68,6 +70,12 @@ def load_state(model: nn.Module, state: State, path: Path, arch: Architecture) -
     missing, extra = [k for k in own if k not in state], [k for k in state if k not in own]
     if wrong or missing or extra:
         raise UsageError(_misfit(path, arch.name, own, state, wrong, missing, extra), _FIT_HINT)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise UsageError(
+                f"{foreign(path)}: {foreign(name)} holds NaN or infinity",
+                "the training that wrote it diverged; take an earlier checkpoint.",
+            )
     model.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()}, strict=True)
 
 
@@ -77,10 +85,10 @@ _FIT_HINT = "check the model's name, and --classes if the checkpoint has another
 def _misfit(
     path: Path, arch: str, own: State, state: State, wrong: list[str], missing: list[str], extra: list[str]
 ) -> str:
-    parts = [f"{key} is {tuple(state[key].shape)}, not {tuple(own[key].shape)}" for key in wrong[:3]]
+    parts = [f"{foreign(key)} is {tuple(state[key].shape)}, not {tuple(own[key].shape)}" for key in wrong[:3]]
     parts += [f"{len(missing)} tensors are missing ({', '.join(missing[:3])})"] if missing else []
-    parts += [f"{len(extra)} are unknown ({', '.join(extra[:3])})"] if extra else []
-    return f"{path} does not fit {arch}: {'; '.join(parts)}"
+    parts += [f"{len(extra)} are unknown ({', '.join(map(foreign, extra[:3]))})"] if extra else []
+    return f"{foreign(path)} does not fit {arch}: {'; '.join(parts)}"
 
 
 def read_state(path: Path) -> State:
@@ -98,15 +106,23 @@ def read_state(path: Path) -> State:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
     if not isinstance(content, dict) or not content:
-        raise UsageError(f"{path} holds no state dict", "save one with torch.save(model.state_dict(), path).")
+        raise UsageError(f"{foreign(path)} holds no state dict", _SAVE_HINT)
     tensors = {
         k.removeprefix("module."): v
         for k, v in content.items()
-        if isinstance(v, Tensor) and not k.endswith(_COUNTERS)
+        if isinstance(k, str) and isinstance(v, Tensor) and not k.endswith(_COUNTERS)
     }
     if not tensors:
-        raise UsageError(f"{path} holds no tensors", "save one with torch.save(model.state_dict(), path).")
+        raise UsageError(f"{foreign(path)} holds no tensors with names", _SAVE_HINT)
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+            raise UsageError(
+                f"{foreign(path)}: {foreign(name)} is no plain tensor of real numbers", _SAVE_HINT
+            )
     return tensors
+
+
+_SAVE_HINT = "save the dense model's with torch.save(model.state_dict(), path)."
 
 
 def _safetensors(path: Path) -> Any:
@@ -117,23 +133,42 @@ def _safetensors(path: Path) -> Any:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise UsageError(
-            f"{path} is not a readable safetensors file: {error}", "download or save it again."
+            f"{foreign(path)} is not a readable safetensors file: {foreign(error)}",
+            "download or save it again.",
         ) from error
 
 
 def _pickled(path: Path) -> Any:
+    _refuse_bomb(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on pickle protocols; what matters ends in an error
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("WeightsUnpickler error: ")[-1].splitlines()[0]
+        reason = foreign(str(error).split("WeightsUnpickler error: ")[-1].partition("\n")[0])
         raise UsageError(
-            f"{path} was refused: it holds more than tensors ({reason})",
+            f"{foreign(path)} was refused: it holds more than tensors ({reason})",
             "loading it could run code; where it comes from a source you trust, load it in Python and save "
             "model.state_dict() alone.",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged pickle can raise nearly anything
         raise UsageError(
-            f"{path} is not a readable checkpoint: {error}", "download or save it again."
+            f"{foreign(path)} is not a readable checkpoint: {foreign(error)}", "download or save it again."
         ) from error
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse an archive that unpacks to more than it holds: PyTorch stores without compression."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise UsageError(
+            f"{foreign(path)} is not a readable checkpoint: {foreign(error)}", "download or save it again."
+        ) from error
+    if unpacked > path.stat().st_size:
+        raise UsageError(
+            f"{foreign(path)} would unpack to {unpacked:,} bytes", "save it again with torch.save."
+        )

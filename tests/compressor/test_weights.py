@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from compressor.errors import UsageError
-from compressor.weights import load_weights, read_state
+from compressor.weights import built, load_weights, read_state
 from compressor.zoo import find
 
 ARCH = find("resnet20_cifar")
@@ -100,3 +101,48 @@ def test_a_checkpoint_of_another_model_names_what_does_not_fit(tmp_path: Path) -
     assert "fc.weight is (7, 64), not (10, 64)" in caught.value.message
     assert "unknown (layer1.3" in caught.value.message
     assert "--classes" in caught.value.hint
+
+
+def _with(change: object) -> dict[str, object]:
+    state: dict[str, object] = dict(find("resnet20_cifar").build().state_dict())
+    change(state)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({0: torch.ones(1), 1: torch.ones(2)}, "no tensors with names"),
+        ({"w": torch.eye(3).to_sparse()}, "w is no plain tensor"),
+        ({"w": torch.ones(2, dtype=torch.complex64)}, "w is no plain tensor"),
+        ({"w\x1b[2J\n# x": torch.ones(2)}, r"w\\x1b\[2J\\x0a# x"),
+        ({"w": torch.ones(1).expand(10**7, 10**6)}, "does not fit"),
+        ([1, 2], "no state dict"),
+        ({"state_dict": {"state_dict": {}}}, "no tensors"),
+        (_with(lambda s: s.update({"fc.bias": torch.full((10,), float("nan"))})), "fc.bias holds NaN"),
+        (
+            _with(lambda s: s.update({"bn1.running_var": torch.full((16,), float("inf"))})),
+            "running_var holds NaN",
+        ),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: object, message: str) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=message) as caught:
+        built(find("resnet20_cifar"), tmp_path / "w.pth", {})
+    assert caught.value.hint
+    assert "\x1b" not in str(caught.value)
+
+
+def test_an_archive_that_unpacks_to_more_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\0" * 10**8)
+    with pytest.raises(UsageError, match="would unpack to 100,000,000 bytes"):
+        built(find("resnet20_cifar"), tmp_path / "w.pth", {})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_tensors_are_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match="w is no plain tensor"):
+        built(find("resnet20_cifar"), tmp_path / "w.pth", {})
