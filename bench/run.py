@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.comparison import BenchReport, compare_with_first
 from bench.environment import environment
 from bench.measure import Call, Measurement, MeasureSettings, Progress, measure
+from compressor.base.text import foreign
 from compressor.errors import UsageError
 from compressor.types import BenchResult, BenchSettings, InputSpec
 from export.backends import BACKENDS, Backend, Session, SessionOptions, require_device
@@ -76,7 +77,8 @@ def bench(
         progress: called between blocks.
 
     Raises:
-        UsageError: no model, names that repeat, a bad batch size, an unknown backend, or a bad file.
+        UsageError: no model, names that repeat, other inputs than the first one's, a bad batch size, an
+            unknown backend, or a bad file.
         BackendMissingError: the device is not usable.
     """
     _check_request(models, batches, settings.budget_s)
@@ -111,14 +113,29 @@ def _check_request(models: Sequence[Candidate], batches: Sequence[int], budget_s
         )
     if not batches or min(batches) < 1 or len(set(batches)) < len(batches):
         raise UsageError(f"cannot measure batch sizes {list(batches)}", "give different numbers from 1")
+    _check_inputs(models, max(batches))
+    if not 0 < budget_s < float("inf"):
+        raise UsageError(f"time budget is {budget_s} s", "give a positive number of seconds")
+
+
+def _check_inputs(models: Sequence[Candidate], batch: int) -> None:
+    for model in models[1:]:
+        if model.inputs.shapes != models[0].inputs.shapes:
+            raise UsageError(
+                f"{foreign(model.name)} takes {_in_words(model.inputs)}, but {foreign(models[0].name)} takes "
+                f"{_in_words(models[0].inputs)}: their times say nothing of each other",
+                "export both for one size, or give --input for models that can follow it",
+            )
     for model in models:
-        if model.inputs.max_batch is not None and max(batches) > model.inputs.max_batch:
+        if model.inputs.max_batch is not None and batch > model.inputs.max_batch:
             raise UsageError(
                 f"{model.name} takes at most {model.inputs.max_batch} images a call",
                 f"give --batch {model.inputs.max_batch}",
             )
-    if not 0 < budget_s < float("inf"):
-        raise UsageError(f"time budget is {budget_s} s", "give a positive number of seconds")
+
+
+def _in_words(inputs: InputSpec) -> str:
+    return ", ".join("x".join(map(str, shape)) for shape in inputs.shapes)
 
 
 def _bench_batch(run: _Run, batch: int) -> list[BenchResult]:
@@ -156,6 +173,7 @@ def _result(run: _Run, model: Candidate, batch: int, measured: Mapping[str, Meas
         gap_ms=run.settings.gap_s * 1e3,
         budget_s=run.settings.budget_s,
         seed=run.seed,
+        shapes=model.inputs.shapes,
     )
     return BenchResult(
         model=model.name,

@@ -23,11 +23,13 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-Verdict = Literal["faster", "slower", "no difference"]
+Verdict = Literal["faster", "slower", "no difference", "too noisy"]
 Blocks = Sequence[Sequence[float]]
 
 RESAMPLES: Final = 2000
 MIN_ROUNDS: Final = 5
+TOO_WIDE: Final = 2.0
+"""An interval whose ends differ by this factor says nothing that a reader could use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,9 @@ def speedup(
 
 
 def verdict(measured: Speedup) -> Verdict:
-    """Return what may be said: a difference only where the interval leaves out 1."""
+    """Return what may be said: a difference only where the interval is narrow and leaves out 1."""
+    if measured.high >= TOO_WIDE * measured.low:
+        return "too noisy"
     if measured.low > 1:
         return "faster"
     return "slower" if measured.high < 1 else "no difference"

@@ -2,19 +2,25 @@
 
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from bench.comparison import BenchReport, Comparison
 from bench.statistics import percentiles, throughput_per_s
+from compressor.base.text import foreign, shown
 from compressor.types import BenchResult
 
 _FIGURES = ("p50 ms", "p90 ms", "p99 ms", "samples/s")
 
 
 def render(report: BenchReport) -> Table:
-    """Return a table; a speed-up whose interval includes 1 reads "no difference". Notes stand below."""
-    table = Table(box=SIMPLE, caption="\n".join(_notes(report)), caption_justify="left")
+    """Return a table; a speed-up whose interval includes 1 reads "no difference". Notes stand below.
+
+    Names are shown as text: what looks like markup in them is none.
+    """
+    table = Table(box=SIMPLE, caption=Text("\n".join(map(shown, _notes(report)))), caption_justify="left")
     table.add_column("batch", justify="right", no_wrap=True)
     table.add_column("model", overflow="fold", min_width=12)
+    table.add_column("precision", no_wrap=True)
     for column in _FIGURES:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("speed-up (95 %)", min_width=15)
@@ -33,14 +39,25 @@ def describe(comparison: Comparison | None) -> str:
     interval = f"({measured.low:.2f}..{measured.high:.2f})"
     if comparison.verdict == "no difference":
         return f"no difference {interval}"
+    if comparison.verdict == "too noisy":
+        return f"too noisy to tell {interval}"
     return f"{measured.value:.2f}x, {comparison.verdict} {interval}"
 
 
-def _cells(result: BenchResult, comparison: Comparison | None) -> tuple[str, ...]:
+def _cells(result: BenchResult, comparison: Comparison | None) -> tuple[str | Text, ...]:
     times = percentiles(result.samples_ms)
     throughput = throughput_per_s(result.samples_ms, result.settings.batch)
-    figures = (f"{ms:.3g}" if ms < 100 else f"{ms:.0f}" for ms in (times.p50_ms, times.p90_ms, times.p99_ms))
-    return (str(result.settings.batch), result.model, *figures, f"{throughput:,.0f}", describe(comparison))
+    figures = (significant(ms) for ms in (times.p50_ms, times.p90_ms, times.p99_ms))
+    precision = result.settings.precision
+    return (
+        str(result.settings.batch), Text(foreign(result.model)), precision, *figures,
+        significant(throughput), describe(comparison),
+    )  # fmt: skip
+
+
+def significant(value: float) -> str:
+    """Return a positive figure with three significant digits, or as a whole number from 100 on."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _notes(report: BenchReport) -> list[str]:
@@ -49,4 +66,11 @@ def _notes(report: BenchReport) -> list[str]:
     for result in report.results:
         for note in result.notes:
             concerned.setdefault(note, []).append(f"{result.model} (batch {result.settings.batch})")
-    return [*report.notes, *(f"{note}: {', '.join(which)}" for note, which in concerned.items())]
+    if any(comparison.verdict == "too noisy" for comparison in report.comparisons):
+        concerned[
+            "an interval spans a factor of two: measure longer (--seconds) or on a quieter machine"
+        ] = []
+    return [
+        *report.notes,
+        *(": ".join([note, *filter(None, [", ".join(which)])]) for note, which in concerned.items()),
+    ]

@@ -238,6 +238,7 @@ class BenchSettings:
         gap_ms: idle time before every block, so that threads of the model before it stop spinning.
         budget_s: timed seconds that were asked for, per model and batch.
         seed: of the random input.
+        shapes: of the inputs, without the batch axis; empty in documents of older versions.
     """
 
     backend: str
@@ -252,6 +253,7 @@ class BenchSettings:
     gap_ms: float
     budget_s: float
     seed: int = 0
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

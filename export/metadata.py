@@ -8,13 +8,15 @@ from torch import nn
 
 import compressor
 from compressor.artifact import Manifest, architecture_of
-from compressor.base.documents import decode, encode
+from compressor.base.documents import decode, encode, parse_json
 from compressor.errors import UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec
 
 _INPUT = "compress.input"
 TASK = "compress.task"
+PRECISION = "compress.precision"
+_PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def metadata_of(manifest: Manifest, inputs: InputSpec, model: nn.Module) -> dict[str, str]:
@@ -59,6 +61,39 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
+def says_input(path: Path) -> bool:
+    """Say whether a file names the input that it was exported for.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    return _INPUT in read_properties(path)
+
+
+def read_precision(path: Path) -> str:
+    """Return in how many bits most layers of a file compute: ``fp32``, ``fp16`` or ``int8``.
+
+    A file of ours says it; of others the graph tells: int8 has quantised values, fp16 weights in half.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    said = read_properties(path).get(PRECISION)
+    if said in _PRECISIONS:
+        return said
+    return "fp32" if path.suffix == ".engine" else _seen_precision(path)
+
+
+def _seen_precision(path: Path) -> str:
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False).graph
+    if any("Quantize" in node.op_type or node.op_type.startswith("QLinear") for node in graph.node):
+        return "int8"
+    halves = sum(weight.data_type == onnx.TensorProto.FLOAT16 for weight in graph.initializer)
+    return "fp16" if 2 * halves > len(graph.initializer) else "fp32"
+
+
 def read_input(path: Path) -> InputSpec:
     """Return the input that a file was exported for.
 
@@ -71,4 +106,21 @@ def read_input(path: Path) -> InputSpec:
             f"{path} does not say what it takes: it was not written by compress export",
             "give --input, for instance 3x224x224.",
         )
-    return decode(InputSpec, json.loads(properties[_INPUT]), str(path))
+    return decode(InputSpec, parse_json(properties[_INPUT], f"{path}: {_INPUT}"), str(path))
+
+
+def input_of(path: Path, shapes: tuple[tuple[int, ...], ...] | None) -> InputSpec:
+    """Return the input of a file: what it says, or ``shapes`` where it says nothing.
+
+    Raises:
+        UsageError: neither is known, or they contradict each other.
+    """
+    if shapes is None or says_input(path):
+        found = read_input(path)
+        if shapes is not None and shapes != found.shapes[: len(shapes)]:
+            raise UsageError(
+                f"{path} takes {found.shapes[0]}, not {shapes[0]}",
+                "leave out --input, or export it for that size.",
+            )
+        return found
+    return InputSpec(shapes=shapes)

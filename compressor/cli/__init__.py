@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from compressor import __version__
+from compressor.base.text import shown
 from compressor.cli.bench import bench
 from compressor.cli.detect import detect
 from compressor.cli.doctor import doctor
@@ -73,7 +74,7 @@ def main() -> None:
     except CompressError as error:
         if verbose:
             traceback.print_exc()
-        typer.secho(f"Error: {error}", err=True)
+        typer.secho(shown(f"Error: {error}"), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -81,8 +82,8 @@ def main() -> None:
         if verbose:
             traceback.print_exc()
         typer.secho(
-            f"Internal error: {type(error).__name__}: {error}\n"
-            "Hint: run again as `compress --verbose ...` and report what it prints.",
+            shown(f"Internal error: {type(error).__name__}: {error}\n")
+            + "Hint: run again as `compress --verbose ...` and report what it prints.",
             err=True,
         )
         sys.exit(1)

@@ -16,15 +16,17 @@ from bench.run import Candidate
 from bench.run import bench as measure_models
 from bench.table import render
 from compressor.artifact import architecture_of, is_artifact, read_manifest, save_artifact, unpruned
+from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.cli.sources import Levers, open_artifact, open_model, parse_shapes, trust_in
 from compressor.errors import CompressError, UsageError
-from compressor.types import InputSpec
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.deploy import DeploySettings, deploy
-from export.metadata import read_input
+from export.metadata import TASK, input_of, read_input, read_precision, read_properties, says_input
 from export.to_onnx import file_digest
+
+_FILES = (".onnx", ".engine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Request:
     json: bool
     trust_code: bool
     save: Path | None
+    followed: str | None = None
 
     @property
     def trust(self) -> Trust:
@@ -52,6 +55,7 @@ class Request:
 
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
+    request = replace(request, followed=_followed(request))
     if request.save and request.save.exists():
         raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
     for name in request.backends:
@@ -65,6 +69,31 @@ def run(request: Request) -> None:
         output.print_json(document)
     else:
         output.show(render(report))
+
+
+def _followed(request: Request) -> str | None:
+    """Return the input that names and factories are built for: of ``--input``, or of files beside them."""
+    if request.shape:
+        return request.shape
+    fixed = {name: found for name in request.models if (found := _fixed(name, request.trust))}
+    free = [name for name in request.models if name not in fixed]
+    if not fixed or not free:
+        return None
+    leader, shapes = next(iter(fixed.items()))
+    text = ",".join("x".join(map(str, shape)) for shape in shapes)
+    output.say(f"{', '.join(map(foreign, free))} at {text}, as {foreign(leader)} takes")
+    return text
+
+
+def _fixed(name: str, trust: Trust) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes that a file or artifact takes and that cannot follow others; nothing for names."""
+    path = Path(name)
+    if path.suffix in _FILES and path.is_file() and says_input(path):
+        inputs = read_input(path).shapes
+        return inputs[:1] if read_properties(path).get(TASK) == "detection" else inputs
+    if not is_artifact(path):
+        return ()
+    return read_manifest(path, trust).input.shapes
 
 
 def _write(path: Path, document: dict[str, object]) -> None:
@@ -104,7 +133,7 @@ def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
 def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candidate:
     """Return a model in the form that files of ``suffix`` have, made on the way where it has another."""
     path = Path(name)
-    if path.suffix in (".onnx", ".engine"):
+    if path.suffix in _FILES:
         return _file(path, suffix, request.shape)
     folder = path if is_artifact(path) else _dense(name, request, scratch)
     # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
@@ -127,8 +156,10 @@ def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
     if suffix != path.suffix:
         wanted = f"a {suffix} file" if suffix else "the artifact folder"
         raise UsageError(f"{path} is nothing that this backend opens", f"give {wanted}.")
-    inputs = InputSpec(shapes=parse_shapes(shape)) if shape else read_input(path)
-    return Candidate(name=str(path), path=path, inputs=inputs, digest=file_digest(path))
+    inputs = input_of(path, parse_shapes(shape) if shape else None)
+    return Candidate(
+        name=str(path), path=path, inputs=inputs, digest=file_digest(path), precision=read_precision(path)
+    )
 
 
 def _dense(name: str, request: Request, scratch: Path) -> Path:
@@ -136,7 +167,7 @@ def _dense(name: str, request: Request, scratch: Path) -> Path:
     folder = scratch / name.replace(":", "_").replace("/", "_")
     if folder.exists():
         return folder
-    source = open_model(name, None, None, request.shape)
+    source = open_model(name, None, None, request.followed)
     output.say(f"{name}: {source.weights}")
     manifest = unpruned(source.model, source.arch, weights_from=source.weights)
     save_artifact(source.model, manifest, folder)

@@ -15,7 +15,7 @@ from compressor.scores import Score
 from compressor.training import TASKS, Task
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions, require_device
-from export.metadata import TASK, read_input, read_properties
+from export.metadata import TASK, input_of, read_properties
 
 _RUNTIMES = {".onnx": "onnxruntime", ".engine": "tensorrt"}
 """Which backend opens a file, where none is asked for."""
@@ -95,6 +95,6 @@ def _opened(
     require_device(backend, options.device)
     properties = read_properties(path)
     task = TASKS.get(properties.get(TASK, "classification"))
-    inputs = InputSpec(shapes=parse_shapes(shape)) if shape else read_input(path)
+    inputs = input_of(path, parse_shapes(shape) if shape else None)
     with backend.open(path, options) as session:
         yield task, task.remote(session.run, session.input_names, inputs, properties), inputs

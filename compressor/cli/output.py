@@ -1,18 +1,19 @@
 """Where a command's words go: results on stdout, everything else on stderr."""
 
-import json
 import sys
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from compressor.base.documents import Json
+from compressor.base.documents import Json, to_json
+from compressor.base.text import foreign, shown
 
 
 def say(text: str) -> None:
     """Print a line for people on stderr."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(shown(text)))
 
 
 def show(*parts: str | Table) -> None:
@@ -20,21 +21,25 @@ def show(*parts: str | Table) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     for part in parts:
         if isinstance(part, str):
-            console.print(part, markup=False, soft_wrap=True)
+            console.print(Text(shown(part)), soft_wrap=True)
         else:
             console.print(part)
 
 
 def print_json(document: Json) -> None:
-    """Print the one JSON document of a command; ``schema_version`` comes first."""
-    sys.stdout.write(json.dumps({"schema_version": 1, **document}, indent=2) + "\n")
+    """Print the one JSON document of a command; ``schema_version`` comes first.
+
+    Raises:
+        CompressError: a number in it is NaN or infinite.
+    """
+    sys.stdout.write(to_json({"schema_version": 1, **document}, "the document", indent=2))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Table:
-    """Return a table whose first column is text and whose others are numbers."""
-    made = Table(title=title or None, title_justify="left")
+    """Return a table whose first column is text and whose others are numbers; nothing in it is markup."""
+    made = Table(title=Text(shown(title)) if title else None, title_justify="left")
     for number, column in enumerate(columns):
-        made.add_column(column, justify="right" if number else "left", overflow="fold")
+        made.add_column(Text(foreign(column)), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+        made.add_row(*(Text(foreign(cell)) for cell in row))
     return made

@@ -1,10 +1,13 @@
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench import run as module
+from bench.document import report_to_json
 from bench.measure import MeasureSettings
 from bench.run import SYNTHETIC_NOTE, Candidate, bench
 from compressor.errors import BackendMissingError, UsageError
@@ -142,3 +145,21 @@ def test_a_busy_machine_is_noted(candidate: MakeCandidate, monkeypatch: pytest.M
         settings=MeasureSettings(budget_s=0.02),
     )
     assert any("load average 3.2" in note for note in found.notes)
+
+
+def test_models_of_other_inputs_are_not_compared(candidate: MakeCandidate) -> None:
+    small, large = candidate("small", 1), candidate("large", 1)
+    large = replace(large, inputs=InputSpec(shapes=((4, 64, 64),)))
+    with pytest.raises(UsageError, match="large takes 4x64x64, but small takes 4x8x8"):
+        bench([small, large], backend="onnxruntime", options=SessionOptions(threads=1))
+
+
+def test_the_document_holds_shape_and_precision(candidate: MakeCandidate) -> None:
+    model = replace(candidate("m", 1), precision="int8")
+    settings = MeasureSettings(budget_s=0.01)
+    report = bench(
+        [model], backend="onnxruntime", options=SessionOptions(threads=1), batches=[1], settings=settings
+    )
+    (result,) = json.loads(json.dumps(report_to_json(report)))["results"]
+    assert result["settings"]["shapes"] == [[4, 8, 8]]
+    assert result["settings"]["precision"] == "int8"

@@ -1,9 +1,12 @@
 import io
+from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
-from bench.comparison import BenchReport
-from bench.table import describe, render
+from bench.comparison import BenchReport, Comparison
+from bench.statistics import Speedup, verdict
+from bench.table import describe, render, significant
 
 
 def printed(report: BenchReport, width: int = 140) -> str:
@@ -35,3 +38,27 @@ def test_names_and_verdicts_survive_a_narrow_terminal(report: BenchReport) -> No
     text = printed(report, width=80)
     assert all(word in text for word in ("dense", "pruned", "twin", "faster", "no difference"))
     assert "…" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.01234, "0.0123"), (1.5, "1.5"), (9.876, "9.88"), (123.4, "123"), (12345.6, "12,346")],
+)
+def test_no_figure_is_rounded_to_nothing(value: float, text: str) -> None:
+    assert significant(value) == text
+
+
+def test_a_wide_interval_is_no_headline() -> None:
+    measured = Speedup(value=32.85, low=3.28, high=95.56)
+    comparison = Comparison(
+        model="m", baseline="b", backend="onnxruntime", batch=1, speedup=measured, verdict=verdict(measured)
+    )
+    assert describe(comparison) == "too noisy to tell (3.28..95.56)"
+
+
+def test_names_are_text(report: BenchReport) -> None:
+    names = ("m[red]x", "a[/b]", ":two:\x1b[2J")
+    results = tuple(replace(r, model=name) for r, name in zip(report.results, names, strict=True))
+    text = printed(replace(report, results=results, comparisons=()))
+    assert all(name in text for name in (*names[:2], ":two:\\x1b[2J"))
+    assert "\x1b" not in text
