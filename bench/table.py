@@ -20,7 +20,6 @@ def render(report: BenchReport) -> Table:
     table = Table(box=SIMPLE, caption=Text("\n".join(map(shown, _notes(report)))), caption_justify="left")
     table.add_column("batch", justify="right", no_wrap=True)
     table.add_column("model", overflow="fold", min_width=12)
-    table.add_column("precision", no_wrap=True)
     for column in _FIGURES:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("speed-up (95 %)", min_width=15)
@@ -48,9 +47,9 @@ def _cells(result: BenchResult, comparison: Comparison | None) -> tuple[str | Te
     times = percentiles(result.samples_ms)
     throughput = throughput_per_s(result.samples_ms, result.settings.batch)
     figures = (significant(ms) for ms in (times.p50_ms, times.p90_ms, times.p99_ms))
-    precision = result.settings.precision
+    precision = "" if result.settings.precision == "fp32" else f" ({result.settings.precision})"
     return (
-        str(result.settings.batch), Text(foreign(result.model)), precision, *figures,
+        str(result.settings.batch), Text(foreign(result.model) + precision), *figures,
         significant(throughput), describe(comparison),
     )  # fmt: skip
 

@@ -44,6 +44,10 @@ class BackendMissingError(CompressError):
     exit_code = 5
 
 
+class NotFiniteError(CompressError):
+    """A model or a loss computes NaN or infinity."""
+
+
 class TraceError(CompressError):
     """The channel tracer met something it has no rule for."""
 

@@ -31,6 +31,7 @@ class Detection:
     """Torchvision's R-CNNs."""
 
     batch_size = 4
+    calibration_images = 32
     recipe = REFERENCE_RECIPE
     companion = Path(__file__).with_name("postprocess.py")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from bench.comparison import BenchReport
@@ -125,7 +126,7 @@ def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
             candidates, backend=backend, options=options, batches=request.batches,
             settings=MeasureSettings(budget_s=request.budget_s), seed=request.seed,
             progress=lambda what, done, total: bar.update(
-                task, description=what, completed=done, total=total
+                task, description=escape(foreign(what)), completed=done, total=total
             ),
         )  # fmt: skip
 

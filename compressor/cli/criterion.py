@@ -1,16 +1,12 @@
 """A criterion and its data from what the user typed."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
-
-import torch
 
 from compressor.cli.training import parse_setting
 from compressor.criteria import Criterion, criterion_of
 from compressor.data import DataSplits
-from compressor.training.task import TASKS, Batch
-
-_CALIBRATION_BATCHES = 8
+from compressor.training import task
+from compressor.training.task import Batch
 
 
 def chosen_criterion(method: str, options: Sequence[str], seed: int) -> Criterion:
@@ -26,5 +22,4 @@ def calibration(data: DataSplits | None, criterion: Criterion) -> Iterator[Batch
     """Return the training images that a criterion looks at, None where it needs none or there are none."""
     if data is None or not criterion.needs:
         return None
-    batches = data.train.batches(TASKS.get(data.task).batch_size, device=torch.device("cpu"))
-    return islice(batches, _CALIBRATION_BATCHES)
+    return task.calibration(data)

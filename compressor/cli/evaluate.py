@@ -23,7 +23,10 @@ def evaluate(
     ],
     data: DataOpt = None,
     weights: WeightsOpt = None,
-    split: Annotated[Literal["test", "val"], typer.Option("--split", help="Images to score.")] = "test",
+    split: Annotated[
+        Literal["test", "val", "holdout"],
+        typer.Option("--split", help="Images to score; holdout is what this program holds out of train."),
+    ] = "test",
     backend: Annotated[
         str | None, typer.Option("--backend", help="torch or onnxruntime; by the file.")
     ] = None,
@@ -67,12 +70,15 @@ def evaluate(
                 "data": splits.name,
                 "split": split,
                 "synthetic": splits.synthetic,
+                "caution": splits.caution(split),
                 **encode(score),
             }
         )
     else:
         words = " (synthetic data: accuracy means nothing)" if splits.synthetic else ""
         output.show(f"{model} on {splits.name}, {split}: {score.describe()}{words}")
+        if splits.caution(split):
+            output.show(f"note: {splits.caution(split)}")
     if limit is not None and score.quality < limit:
         raise ParityError(
             f"{score.describe()}: {score.quality:.2f} % is below the limit of {limit} %",

@@ -55,7 +55,7 @@ def accuracy(request: Request) -> tuple[Score, DataSplits]:
     task = TASKS.get(source.arch.task)
     splits = task.open(request.data, source.arch.input, source.model)
     device = open_device(request.device)
-    images = getattr(splits, request.split)
+    images = splits.images(request.split)
     return task.score(source.model, images, batch_size=request.batch, device=device), splits
 
 
@@ -64,7 +64,7 @@ def _through_session(request: Request, name: str) -> tuple[Score, DataSplits]:
     options = SessionOptions(device=request.device, threads=request.threads)
     with _opened(path, name, options, request.shape) as (task, model, inputs):
         splits = task.open(request.data, inputs, model)
-        score = task.score(model, getattr(splits, request.split), batch_size=request.batch)
+        score = task.score(model, splits.images(request.split), batch_size=request.batch)
         say_unless_settled(request.model, model)
         return score, splits
 
@@ -78,12 +78,10 @@ def say_unless_settled(label: str, model: nn.Module) -> None:
         )
 
 
-def accuracy_of_file(
-    path: Path, data: DataSplits, split: str, backend: str, options: SessionOptions
-) -> Score:
-    """Return the score of an exported file on a split of data that is open already."""
+def accuracy_of_file(path: Path, data: DataSplits, backend: str, options: SessionOptions) -> Score:
+    """Return the score of an exported file on the validation split of data that is open already."""
     with _opened(path, backend, options, None) as (task, model, _):
-        return task.score(model, getattr(data, split))
+        return task.score(model, data.val)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from compressor.artifact import Manifest, save_artifact
 from compressor.base.documents import encode
 from compressor.cli import output
 from compressor.cli.sources import Source
-from compressor.cost import measure
 from compressor.errors import UsageError
 from compressor.scores import Score
 from compressor.training import TASKS, TrainResult, distributed, fine_tune, init_from_env
@@ -54,7 +53,7 @@ def run(request: Request) -> None:
 
 
 def _finish(request: Request, scores: dict[str, Score], result: TrainResult) -> None:
-    manifest = save_artifact(request.source.model, _manifest(request, scores), request.output)
+    manifest = save_artifact(request.source.model.cpu(), _manifest(request, scores), request.output)
     if request.json:
         output.print_json(
             {
@@ -80,5 +79,4 @@ def _manifest(request: Request, scores: dict[str, Score]) -> Manifest:
         data=request.data,
         recipe=request.recipe,
         metrics={**old, **scores},
-        cost_after=measure(source.arch.view(source.model.cpu()), source.arch.example()),
     )

@@ -36,7 +36,10 @@ def inspect(
     groups: Annotated[
         list[str] | None, typer.Option("--group", help="Groups or modules to study, a glob; repeatable.")
     ] = None,
-    split: Annotated[Literal["val", "test"], typer.Option("--split", help="Images to score.")] = "val",
+    split: Annotated[
+        Literal["val", "test", "holdout"],
+        typer.Option("--split", help="Images to score; holdout is what this program holds out of train."),
+    ] = "val",
     limit: Annotated[
         int | None, typer.Option("--limit-images", min=1, help="Score at most so many images.")
     ] = None,

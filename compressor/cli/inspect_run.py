@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 import compressor
 from compressor.base.documents import Json, encode
+from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.cli.criterion import calibration, chosen_criterion
 from compressor.cli.inspect_cache import DENSE, Qualities, open_qualities, weights_digest
@@ -82,7 +84,7 @@ def _studied(request: Request) -> _Result:
     source = request.source
     task = TASKS.get(source.arch.task)
     data = task.open(request.data, source.arch.input, source.model)
-    images = limited(getattr(data, request.split), request.limit)
+    images = limited(data.images(request.split), request.limit)
     criterion = chosen_criterion(request.method, request.options, request.seed)
     study = plan_study(
         source.model, source.arch, criterion, request.rates, calibration(data, criterion), request.groups
@@ -140,7 +142,7 @@ def _measured(source: Source, study: Study, qualities: Qualities, score: Score) 
         dense = qualities.get(DENSE, lambda: score(source.model))
         points = []
         for cut in study.cuts:
-            bar.update(task, advance=1, description=f"{cut.group} {cut.rate:.0%}")
+            bar.update(task, advance=1, description=escape(foreign(f"{cut.group} {cut.rate:.0%}")))
             points.append(scored(cut, quality(cut)))
     return dense, points
 
@@ -155,6 +157,7 @@ def _document(request: Request, result: _Result) -> Json:
         "split": request.split,
         "images": result.images,
         "synthetic": result.data.synthetic,
+        "caution": result.data.caution(request.split),
         "dense": {
             "quality": result.quality,
             "macs": result.study.dense.macs,
@@ -195,6 +198,8 @@ def _print(request: Request, result: _Result) -> None:
         "MACs: share of the network's that the last rate saves. lost / MACs: points of quality lost per "
         "percent of MACs saved, over all rates.",
     )
+    if result.data.caution(request.split):
+        output.show(f"note: {result.data.caution(request.split)}")
     ranked = most_sensitive_first(result.groups)
     if len(ranked) > 1:
         named = min(_NAMED, len(ranked) // 2)

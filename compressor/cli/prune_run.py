@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.table import Table
 from torch import nn
 
 from compressor.artifact import Manifest, save_artifact
@@ -53,22 +54,38 @@ def run(request: Request) -> None:
     if request.explain:
         output.say(planned.graph.explain())
     small = shrink(source.model, planned.plan)
-    before, after = _costs(source, small)
-    document = _document(request, planned, before, after)
+    costs = _costs(source, small)
+    document = _document(request, planned, costs)
     if request.output is None:
-        _print(request, document, planned, before, after, {})
+        _print(request, document, planned, costs, {})
         return
     metrics, small = _train(request, source.model, small, data)
-    manifest = _manifest(request, planned, before, after, metrics)
+    manifest = _manifest(request, planned, costs, metrics)
     saved = save_artifact(small, manifest, request.output)
     document |= {"artifact": str(request.output), "digest": saved.digest(), "metrics": _metrics(metrics)}
-    _print(request, document, planned, before, after, metrics)
+    _print(request, document, planned, costs, metrics)
 
 
-def _costs(source: Source, small: nn.Module) -> tuple[Cost, Cost]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Costs:
+    """What the model cost at three moments.
+
+    Attributes:
+        dense: before anything was ever removed from it.
+        before: as it was given, which is something else where it was pruned already.
+        after: now.
+    """
+
+    dense: Cost
+    before: Cost
+    after: Cost
+
+
+def _costs(source: Source, small: nn.Module) -> _Costs:
     inputs, view = source.arch.example(), source.arch.view
-    dense = source.manifest.cost_before if source.manifest else measure(view(source.model), inputs)
-    return dense, measure(view(small), inputs)
+    before = source.manifest.cost_after if source.manifest else measure(view(source.model), inputs)
+    dense = source.manifest.cost_before if source.manifest else before
+    return _Costs(dense=dense, before=before, after=measure(view(small), inputs))
 
 
 def _train(
@@ -92,9 +109,7 @@ def _train(
     return metrics, small
 
 
-def _manifest(
-    request: Request, planned: Planned, before: Cost, after: Cost, metrics: dict[str, Score]
-) -> Manifest:
+def _manifest(request: Request, planned: Planned, costs: _Costs, metrics: dict[str, Score]) -> Manifest:
     source = request.source
     return Manifest(
         arch=source.arch.name,
@@ -102,8 +117,8 @@ def _manifest(
         input=source.arch.input,
         plan=joined(source.plan, planned.plan),
         method=", ".join([request.method, *request.options, _asked(request.spec)]),
-        cost_before=before,
-        cost_after=after,
+        cost_before=costs.dense,
+        cost_after=costs.after,
         weights_from=source.weights,
         data=request.data or "",
         metrics=metrics,
@@ -117,7 +132,7 @@ def _asked(spec: RateSpec) -> str:
     return asked + (f", widths in multiples of {spec.round_to}" if spec.round_to > 1 else "")
 
 
-def _document(request: Request, planned: Planned, before: Cost, after: Cost) -> Json:
+def _document(request: Request, planned: Planned, costs: _Costs) -> Json:
     return {
         "model": request.source.arch.name,
         "weights": request.source.weights,
@@ -128,8 +143,9 @@ def _document(request: Request, planned: Planned, before: Cost, after: Cost) -> 
             "groups": [encode(group) for group in planned.plan.groups],
             "notes": list(planned.plan.notes),
         },
-        "cost_before": encode(before),
-        "cost_after": encode(after),
+        "cost_dense": encode(costs.dense),
+        "cost_before": encode(costs.before),
+        "cost_after": encode(costs.after),
         "oracle": encode(planned.oracle),
     }
 
@@ -142,22 +158,16 @@ def _print(
     request: Request,
     document: Json,
     planned: Planned,
-    before: Cost,
-    after: Cost,
+    costs: _Costs,
     metrics: dict[str, Score],
 ) -> None:
     if request.json:
         output.print_json(document)
         return
     groups = [(g.name, g.size, g.requested, g.kept, g.reason) for g in planned.plan.groups]
-    costs = [
-        ("parameters", f"{before.params:,}", f"{after.params:,}", f"{after.params / before.params:.3f}"),
-        ("MACs (conv + linear)", f"{before.macs:,}", f"{after.macs:,}", f"{after.macs / before.macs:.3f}"),
-        ("MACs (thop)", f"{before.thop_macs:,}", f"{after.thop_macs:,}", ""),
-    ]
     output.show(
         output.table(("group", "size", "requested", "kept", "why"), groups),
-        output.table(("", "before", "after", "share"), costs),
+        _cost_table(costs),
     )
     output.show(f"weights: {request.source.weights}; {_proof(planned)}")
     for note in (*planned.plan.notes, *_alignment(planned.plan)):
@@ -166,6 +176,26 @@ def _print(
         output.show(f"{name}: {score.describe()}")
     if request.output:
         output.show(f"written: {request.output}. MACs are not speed: compress bench measures it.")
+
+
+def _cost_table(costs: _Costs) -> Table:
+    """Return sizes and shares; of a model that was pruned before, against its dense form too."""
+    again = costs.dense != costs.before
+    moments = (costs.dense, costs.before, costs.after) if again else (costs.before, costs.after)
+    columns = (("dense",) if again else ()) + ("before", "after", "share")
+    rows = []
+    for words, name in (
+        ("parameters", "params"),
+        ("MACs (conv + linear)", "macs"),
+        ("MACs (thop)", "thop_macs"),
+    ):
+        values = [getattr(cost, name) for cost in moments]
+        shown = ["-" if value is None else f"{value:,}" for value in values]
+        shares = [
+            "" if not value or values[-1] is None else f"{values[-1] / value:.3f}" for value in values[:-1]
+        ]
+        rows.append((words, *shown, *reversed(shares)))
+    return output.table(("", *columns, "share of dense") if again else ("", *columns), rows)
 
 
 def _alignment(plan: PrunePlan) -> tuple[str, ...]:

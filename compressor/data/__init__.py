@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.base.text import foreign
 from compressor.data.images import Batch, ImageSet, IndexedSet
 from compressor.data.sources import ArrayPixels, Labelled, PixelSource, Source
 from compressor.errors import UsageError
@@ -57,6 +58,8 @@ class DataSplits:
         train: images to learn from.
         val: held out of the source's train split; chooses the best epoch.
         test: the source's own test split; only reported.
+        held_out: whether ``val`` was held out of the source's train split by this program.
+        test_name: what the data set itself calls its test split.
     """
 
     name: str
@@ -68,6 +71,30 @@ class DataSplits:
     test: ImageSet
     task: str = "classification"
     summary: str = ""
+    held_out: bool = True
+    test_name: str = "test"
+
+    def images(self, split: str) -> ImageSet:
+        """Return a split by the name that users know: ``test``, ``val`` or ``holdout``, held out of train.
+
+        ``val`` is what the data set calls so, if it does: an image folder without ``test`` has its test images
+        there. Otherwise it is the validation split.
+
+        Raises:
+            UsageError: nothing is held out, because the data set has a validation split of its own.
+        """
+        if split == "holdout" and not self.held_out:
+            raise UsageError(f"{self.name} has a validation split of its own", "give --split val.")
+        return self.test if split in ("test", self.test_name) else self.val
+
+    def caution(self, split: str) -> str:
+        """Return what a reader of a figure on ``split`` must know; "" where there is nothing."""
+        if not self.held_out or split in ("test", self.test_name):
+            return ""
+        return (
+            f"these images are held out of {self.name}'s train split by this program: a checkpoint that was "
+            "trained elsewhere has seen them"
+        )
 
 
 def open_data(spec: str, inputs: InputSpec, *, classes: int | None = None) -> DataSplits:
@@ -86,21 +113,47 @@ def open_data(spec: str, inputs: InputSpec, *, classes: int | None = None) -> Da
     build = DATASETS.get(kind)
     _check_inputs(inputs)
     source = build(argument, inputs)
-    for split, data in (("train", source.train), ("test", source.test)):
+    _check_outputs(source, classes)
+    for split, data in (("train", source.train), ("test", source.test), ("val", source.val)):
+        if data is None:
+            continue
         where = f"{source.name}, split {split}"
         _check_images(data, inputs, where)
         check_labels(data.labels, source.classes if classes is None else classes, where=where)
-    learned, held_out = _hold_out(len(source.train.labels), source.name)
-    everything = np.arange(len(source.test.labels), dtype=np.int64)
+    learned, val = _validation(source)
     return DataSplits(
         name=source.name,
         spec=spec,
         classes=source.classes,
         synthetic=source.synthetic,
         train=IndexedSet(data=source.train, indices=learned, inputs=inputs),
-        val=IndexedSet(data=source.train, indices=held_out, inputs=inputs),
-        test=IndexedSet(data=source.test, indices=everything, inputs=inputs),
+        val=IndexedSet(data=source.val or source.train, indices=val, inputs=inputs),
+        test=IndexedSet(data=source.test, indices=_all(source.test), inputs=inputs),
+        held_out=source.val is None,
+        test_name=source.test_name,
     )
+
+
+def _validation(source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions that are learned from, and those of the validation split."""
+    if source.val is not None:
+        return _all(source.train), _all(source.val)
+    return _hold_out(len(source.train.labels), source.name)
+
+
+def _all(split: Labelled) -> NDArray[np.int64]:
+    return np.arange(len(split.labels), dtype=np.int64)
+
+
+def _check_outputs(source: Source, classes: int | None) -> None:
+    """Refuse a model whose outputs stand for other classes than the data's own list of names."""
+    if source.listed and classes is not None and classes > source.classes:
+        raise UsageError(
+            f"the model has {classes} outputs, but {foreign(source.name)} has {source.classes} classes, "
+            "numbered by their own names",
+            f"give --classes {source.classes} for a model with that many outputs, or a folder with all "
+            f"{classes} classes.",
+        )
 
 
 def check_labels(labels: NDArray[np.int64], classes: int, *, where: str) -> None:

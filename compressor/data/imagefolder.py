@@ -1,8 +1,10 @@
 """``imagefolder:DIR``: one folder per class in ``DIR/train`` and ``DIR/val``, as ImageNet is usually stored.
 
 Images are decoded when they are needed, resized so that the shorter side is 1/0.875 of the model's input,
-and cropped in the middle: 256 and 224 for ImageNet, as in torchvision's reference evaluation. ``val`` is the
-*test* split; the validation split is held out of ``train``.
+and cropped in the middle: 256 and 224 for ImageNet, as in torchvision's reference evaluation.
+
+Where there is a folder ``DIR/test``, it is the test split and ``val`` the validation split. Without one,
+``val`` is the *test* split, as ImageNet is used, and the validation split is held out of ``train``.
 """
 
 import os
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from compressor.base.text import foreign
 from compressor.data import DATASETS
 from compressor.data.sources import Labelled, Source, require_argument
 from compressor.errors import UsageError
@@ -30,11 +33,11 @@ _MODES = {1: "L", 3: "RGB"}
 
 @DATASETS.register("imagefolder")
 def imagefolder(argument: str, inputs: InputSpec) -> Source:
-    """Return the two folders as splits; classes are the folder names of ``train`` in alphabetical order.
+    """Return the folders as splits; classes are the folder names of ``train`` in alphabetical order.
 
     Raises:
-        UsageError: a folder is missing or empty, a class occurs only in ``val``, or the model takes neither
-            gray nor colour images. Reading raises it for a damaged image.
+        UsageError: a folder is missing or empty, a class occurs only in ``val`` or ``test``, or the model takes
+            neither gray nor colour images. Reading raises it for a damaged image.
     """
     root = Path(require_argument(argument, "imagefolder:DIR"))
     channels, height, width = inputs.image
@@ -43,17 +46,21 @@ def imagefolder(argument: str, inputs: InputSpec) -> Source:
             f"the model takes images of {channels} channels", "imagefolder has gray and colour images: 1 or 3"
         )
     classes = _classes(root / "train")
-    unknown = sorted(set(_classes(root / "val")) - set(classes))
-    if unknown:
-        raise UsageError(
-            f"{root}: classes in val but not in train: {', '.join(unknown)}", "compare the folders"
-        )
+    own = (root / "test").is_dir()
+    for split in ("val", "test") if own else ("val",):
+        unknown = sorted(set(_classes(root / split)) - set(classes))
+        if unknown:
+            names = ", ".join(map(foreign, unknown))
+            raise UsageError(f"{root}: classes in {split} but not in train: {names}", "compare the folders")
     shape = (height, width, channels)
     return Source(
         name=root.resolve().name,
         classes=len(classes),
         train=_labelled(root / "train", classes, shape),
-        test=_labelled(root / "val", classes, shape),
+        test=_labelled(root / ("test" if own else "val"), classes, shape),
+        val=_labelled(root / "val", classes, shape) if own else None,
+        listed=True,
+        test_name="test" if own else "val",
     )
 
 

@@ -1,4 +1,4 @@
-"""``npz:FILE``: a NumPy archive with x_train, y_train, x_test and y_test.
+"""``npz:FILE``: a NumPy archive with x_train, y_train, x_test, y_test, and x_val, y_val if there are any.
 
 Images are uint8 of shape (n, height, width, channels), labels integers of shape (n,). Archives that hold
 pickled objects are refused: reading those would run code.
@@ -17,6 +17,7 @@ from compressor.errors import UsageError
 from compressor.types import InputSpec
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
+_OWN = ("x_val", "y_val")
 _LAYOUT = f"an archive of numpy.savez with {', '.join(_KEYS)}; x uint8 (n, height, width, channels), y (n,)"
 
 
@@ -33,7 +34,8 @@ def npz(argument: str, inputs: InputSpec) -> Source:
     train = _split(arrays, "train", path)
     test = _split(arrays, "test", path)
     largest = max((int(labels.max()) for labels in (train.labels, test.labels) if labels.size), default=0)
-    return Source(name=path.stem, classes=max(1, largest + 1), train=train, test=test)
+    val = _split(arrays, "val", path) if "x_val" in arrays else None
+    return Source(name=path.stem, classes=max(1, largest + 1), train=train, test=test, val=val)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -44,7 +46,7 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
             missing = [key for key in _KEYS if key not in archive]
             if missing:
                 raise UsageError(f"{path} lacks {', '.join(missing)}", f"npz:FILE needs {_LAYOUT}")
-            return {key: archive[key] for key in _KEYS}
+            return {key: archive[key] for key in (*_KEYS, *_OWN) if key in archive}
     except (
         OSError,
         ValueError,

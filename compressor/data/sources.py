@@ -66,14 +66,21 @@ class Source:
         classes: number of classes that the labels speak of.
         train: images to learn from; the validation split is held out of these.
         test: images for the final figure only.
+        val: a validation split of its own, where there is one.
         synthetic: whether images and labels are random.
+        listed: whether labels are positions in this data set's own list of names, so that they mean nothing
+            to a model with another number of outputs.
+        test_name: what the data set itself calls the split that is used as ``test``.
     """
 
     name: str
     classes: int
     train: Labelled
     test: Labelled
+    val: Labelled | None = None
     synthetic: bool = False
+    listed: bool = False
+    test_name: str = "test"
 
 
 def require_argument(argument: str, usage: str) -> str:

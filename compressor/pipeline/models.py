@@ -4,7 +4,6 @@ Opening, costing, scoring and calibrating differ between classifiers and detecto
 """
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,10 @@ from compressor.data import DataSplits, ImageSet
 from compressor.errors import UsageError
 from compressor.pipeline.settings import Pipeline
 from compressor.scores import Score
-from compressor.training import TASKS
+from compressor.training import TASKS, task
 from compressor.types import Cost
 from compressor.weights import built
 from compressor.zoo import Architecture, find
-
-_CALIBRATION_IMAGES = 1024
 
 
 def dense(pipeline: Pipeline) -> tuple[nn.Module, Manifest]:
@@ -62,9 +59,7 @@ def splits(pipeline: Pipeline, arch: Architecture, model: nn.Module) -> DataSpli
 
 def calibration(pipeline: Pipeline, arch: Architecture, model: nn.Module) -> Iterator[Any]:
     """Return a few batches of training images for criteria that need data."""
-    size = TASKS.get(arch.task).batch_size
-    batches = splits(pipeline, arch, model).train.batches(size, device=torch.device("cpu"))
-    return islice(batches, _CALIBRATION_IMAGES // size)
+    return task.calibration(splits(pipeline, arch, model))
 
 
 def cost_of(model: nn.Module, arch: Architecture) -> Cost:

@@ -23,6 +23,7 @@ class Classification:
     """Models that return logits of shape (n, classes)."""
 
     batch_size = 128
+    calibration_images = 1024
     recipe = Recipe()
     companion: Path | None = None
 

@@ -1,11 +1,13 @@
 """Accuracy of a classifier over a split; under ``torchrun`` every worker scores its share."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compressor.data import ImageSet
-from compressor.errors import UsageError
+from compressor.errors import NotFiniteError, UsageError
 from compressor.modes import evaluation
 from compressor.scores import Accuracy
 from compressor.training import distributed
@@ -24,6 +26,7 @@ def evaluate(
         device: where to compute; None means the CPU.
 
     Raises:
+        NotFiniteError: logits are NaN or infinite.
         UsageError: the model's output is not one tensor of logits, or a label is beyond its classes.
     """
     device = device or torch.device("cpu")
@@ -34,6 +37,11 @@ def evaluate(
         for batch, labels in shards:
             totals += _score(logits_of(model, batch), labels)
     top1, top5, loss, count = distributed.all_reduce_sum(totals).tolist()
+    if not math.isfinite(loss):
+        raise NotFiniteError(
+            f"the model computes NaN or infinity on some of {int(count)} images",
+            "its weights or the training that made them are broken: take an earlier checkpoint.",
+        )
     return Accuracy(top1=100 * top1 / count, top5=100 * top5 / count, images=int(count), loss=loss / count)
 
 

@@ -3,7 +3,8 @@
 A batch is whatever the task's data sets yield; only the task looks into it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,11 +27,13 @@ class Task(Protocol):
 
     Attributes:
         batch_size: images that a forward pass on a small machine takes at once.
+        calibration_images: how many training images criteria look at, by whatever road.
         recipe: what trains by default.
         companion: Python file that decodes the outputs of exported files and is shipped beside them, or None.
     """
 
     batch_size: int
+    calibration_images: int
     recipe: Recipe
     companion: Path | None
 
@@ -90,6 +93,13 @@ class Task(Protocol):
         device: torch.device | None = None,
     ) -> Score:
         """Return how well ``model`` does; under ``torchrun`` every worker scores its share."""
+
+
+def calibration(data: DataSplits) -> Iterator[Batch]:
+    """Return the first training images in batches, as many as the task says that criteria look at."""
+    task = TASKS.get(data.task)
+    batches = data.train.batches(task.batch_size, device=torch.device("cpu"))
+    return islice(batches, task.calibration_images // task.batch_size)
 
 
 TASKS: Registry[Task] = Registry("task", "compressor.training")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from compressor.data import DataSplits
 from compressor.data.images import steps_in_epoch
-from compressor.errors import CompressError, UsageError
+from compressor.errors import CompressError, NotFiniteError, UsageError
 from compressor.scores import Score
 from compressor.training import distributed
 from compressor.training.checkpoint import State
@@ -154,9 +154,11 @@ class Trainer:
             distributed.average_buffers(self._averaged.model)
         shares = self._recipe.accumulate * distributed.world()
         batch = max(1, self._recipe.batch_size // shares)  # as much memory as a micro-batch
-        score = self._task.score(self.candidate, self._data.val, batch_size=batch, device=self._device)
-        self._require_finite(score.loss, epoch, self.steps - 1)
-        return score
+        try:
+            return self._task.score(self.candidate, self._data.val, batch_size=batch, device=self._device)
+        except NotFiniteError:
+            self._require_finite(math.nan, epoch, self.steps - 1)
+            raise
 
     def _lr(self, epoch: int, step: int) -> float:
         return lr_at(self._recipe, (epoch - 1) * self.steps + step, self.steps)

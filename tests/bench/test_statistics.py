@@ -93,6 +93,8 @@ def test_a_clear_difference_is_found() -> None:
         (0.9, 1.1, "no difference"),
         (1.0, 1.1, "no difference"),
         (0.9, 1.0, "no difference"),
+        (3.28, 95.56, "too noisy"),
+        (0.7, 1.4, "too noisy"),
     ],
 )
 def test_verdict(low: float, high: float, word: str) -> None:

@@ -114,7 +114,10 @@ def test_bench_reports_a_ratio_with_its_interval(folder: Path) -> None:
 
 def test_pruning_twice_continues_from_the_artifact(folder: Path) -> None:
     document = answer("prune", "small", "--rate", 0.25, "-o", "smaller", cwd=folder)
-    assert document["cost_before"]["params"] == 269_722
+    small = json.loads((folder / "small" / "manifest.json").read_text())
+    assert document["cost_dense"] == small["cost_before"]
+    assert document["cost_before"] == small["cost_after"]
+    assert document["cost_dense"]["params"] == 269_722
     manifest = json.loads((folder / "smaller" / "manifest.json").read_text())
     assert len(manifest["plan"]["steps"]) == 2
     answer("eval", "smaller", "--data", "digits", cwd=folder)
