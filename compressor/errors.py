@@ -16,6 +16,10 @@ class CompressError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[type["CompressError"], tuple[str, str]]:
+        """Return how workers send it to each other."""
+        return type(self), (self.message, self.hint)
+
     def __str__(self) -> str:
         return f"{self.message}\nHint: {self.hint}"
 

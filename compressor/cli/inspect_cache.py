@@ -5,7 +5,7 @@ kill is dropped; a file of another study is refused.
 """
 
 import hashlib
-import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from compressor.base.documents import Json, check_schema
-from compressor.errors import ArtifactError, CompressError, UsageError
+from compressor.base.documents import MOST_BYTES, Json, check_schema, parse_json, read_bounded, to_json
+from compressor.base.files import write_whole, writing
+from compressor.base.text import foreign
+from compressor.errors import ArtifactError, UsageError
 
 SCHEMA_VERSION = 1
 
@@ -54,7 +56,7 @@ class Qualities:
         """
         if key not in self.known:
             self.known[key] = measure()
-            _write(self.path, "a", [_line(key, self.known[key])])
+            _append(self.path, _line(key, self.known[key]))
         return self.known[key]
 
 
@@ -71,35 +73,38 @@ def open_qualities(path: Path | None, identity: Json) -> Qualities:
         CompressError: it cannot be written.
     """
     known = _read(path, identity) if path and path.exists() else {}
-    head = json.dumps({"schema_version": SCHEMA_VERSION, **identity})
-    _write(path, "w", [head, *(_line(key, quality) for key, quality in known.items())])
+    if path is not None:  # whole again, without a line that a kill cut short
+        head = to_json({"schema_version": SCHEMA_VERSION, **identity}, str(path), indent=None)
+        write_whole(path, head + "".join(_line(key, quality) for key, quality in known.items()))
     return Qualities(path=path, known=known)
 
 
 def _line(key: Key, quality: float) -> str:
-    return json.dumps({"group": key[0], "kept": key[1], "quality": quality})
+    return to_json({"group": key[0], "kept": key[1], "quality": quality}, "the list", indent=None)
 
 
-def _write(path: Path | None, mode: str, lines: list[str]) -> None:
+def _append(path: Path | None, line: str) -> None:
     if path is None:
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open(mode, encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-    except OSError as error:
-        raise CompressError(f"cannot write {path}: {error.strerror}", "choose another -o.") from error
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read(path: Path, identity: Json) -> dict[Key, float]:
+    hint = "delete it to measure again."
+    whole = read_bounded(path, MOST_BYTES, hint).rpartition(b"\n")[0]
+    lines = [
+        parse_json(line, f"{path}: line {n}", hint) for n, line in enumerate(whole.splitlines(), start=1)
+    ]
+    head, *rest = lines or [None]
+    check_schema(head, SCHEMA_VERSION, str(path))
     try:
-        whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-        head, *lines = [json.loads(line) for line in whole.splitlines()] or [None]
-        check_schema(head, SCHEMA_VERSION, str(path))
-        known = {(str(line["group"]), int(line["kept"])): float(line["quality"]) for line in lines}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        known = {(str(line["group"]), int(line["kept"])): float(line["quality"]) for line in rest}
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise ArtifactError(
-            f"{path} is not a readable list of measurements: {error}", "delete it to measure again."
+            f"{path} is not a readable list of measurements: {foreign(error)}", hint
         ) from error
     difference = _difference(head, identity)
     if difference:
@@ -111,4 +116,4 @@ def _read(path: Path, identity: Json) -> dict[Key, float]:
 
 def _difference(saved: dict[str, Any], identity: Json) -> str:
     names = [name for name in identity if saved.get(name) != identity[name]]
-    return ", ".join(f"{name} was {saved.get(name)}, is {identity[name]}" for name in names)
+    return ", ".join(f"{name} was {foreign(saved.get(name))}, is {identity[name]}" for name in names)

@@ -75,9 +75,9 @@ class DataSplits:
     test_name: str = "test"
 
     def images(self, split: str) -> ImageSet:
-        """Return a split by the name that users know: ``test``, ``val`` or ``holdout``, held out of train.
+        """Return a split by its name for users: ``test``, ``val``, or ``holdout``, held out of train.
 
-        ``val`` is what the data set calls so, if it does: an image folder without ``test`` has its test images
+        ``val`` is what the data set calls so, if it does: an image folder without ``test`` has test images
         there. Otherwise it is the validation split.
 
         Raises:

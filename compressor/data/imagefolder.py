@@ -36,8 +36,8 @@ def imagefolder(argument: str, inputs: InputSpec) -> Source:
     """Return the folders as splits; classes are the folder names of ``train`` in alphabetical order.
 
     Raises:
-        UsageError: a folder is missing or empty, a class occurs only in ``val`` or ``test``, or the model takes
-            neither gray nor colour images. Reading raises it for a damaged image.
+        UsageError: a folder is missing or empty, a class occurs only in ``val`` or ``test``, or the model
+            takes neither gray nor colour images. Reading raises it for a damaged image.
     """
     root = Path(require_argument(argument, "imagefolder:DIR"))
     channels, height, width = inputs.image

@@ -9,6 +9,7 @@ import torch
 
 from compressor.artifact import Manifest, read_manifest
 from compressor.base.documents import Json, encode
+from compressor.base.locks import owned
 from compressor.errors import CompressError, UsageError
 from compressor.pipeline.actions import Job, perform, rehearse
 from compressor.pipeline.cut import prune_shot
@@ -78,11 +79,18 @@ def run_chain(
         say: called with a line for people before and after each stage.
 
     Raises:
-        UsageError: there is no data, or the folder belongs to something else.
+        UsageError: there is no data, another process is at it, or the folder belongs to something else.
         CompressError: whatever a stage raises; stages before it stay finished.
     """
     if pipeline.data is None:
         raise UsageError("training and scoring need images", "give --data, for instance --data digits.")
+    with owned(folder):
+        return _continued(pipeline, folder, device, say)
+
+
+def _continued(
+    pipeline: Pipeline, folder: Path, device: torch.device, say: Callable[[str], None]
+) -> Completed:
     record = RunRecord.open(folder, _settings(pipeline))
     if record.empty:
         rehearse(pipeline)

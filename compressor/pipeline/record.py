@@ -1,7 +1,8 @@
 """What a run folder holds: the settings it was made with, and the finished stages with their digests.
 
 ``run.json`` is replaced whole after every stage, so that a kill at any moment leaves a folder that can be
-continued. A stage counts as finished if what it started from and what it made are still what they were.
+continued; whoever goes through the stages owns the folder meanwhile. A stage counts as finished if what it
+started from and what it made are still what they were.
 """
 
 import contextlib
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from compressor.artifact import artifact_digest, is_artifact
-from compressor.base.documents import Json, check_schema, decode, digest
-from compressor.errors import ArtifactError, CompressError, UsageError
+from compressor.base.documents import Json, check_schema, decode, digest, read_json, write_json
+from compressor.base.files import PREFIX, write_whole
+from compressor.errors import ArtifactError, UsageError
 from compressor.pipeline.stages import Stage
 
 SCHEMA_VERSION = 1
@@ -66,17 +68,12 @@ class RunRecord:
         file = folder / _FILE
         if file.is_file():
             record._read(file)
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        elif folder.exists() and (not folder.is_dir() or _foreign(folder)):
             raise UsageError(f"{folder} exists and holds no run", "choose another -o, or remove it first.")
         return record
 
     def _read(self, file: Path) -> None:
-        try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise ArtifactError(
-                f"{file} cannot be read: {error}", "remove the folder and run again."
-            ) from error
+        data = read_json(file, "remove the folder and run again.")
         check_schema(data, SCHEMA_VERSION, str(file))
         data.pop("schema_version")
         content = decode(_Content, data, str(file))
@@ -99,15 +96,8 @@ class RunRecord:
         Raises:
             CompressError: the folder cannot be written.
         """
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / _RECIPE).write_text(recipe, encoding="utf-8")
-            self._write()
-        except OSError as error:
-            raise CompressError(
-                f"cannot write {self._folder}: {error.strerror or error}",
-                "free some space or choose another -o.",
-            ) from error
+        self._write()  # first, since it is what tells a run folder from another
+        write_whole(self._folder / _RECIPE, recipe)
 
     def abandon(self) -> None:
         """Remove the folder of a run in which nothing was finished; what others put there stays."""
@@ -161,10 +151,12 @@ class RunRecord:
 
     def _write(self) -> None:
         content = _Content(settings=self._settings, stages=tuple(self._stages.values()))
-        temporary = self._folder / f"{_FILE}.tmp"
-        document = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(content)}
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self._folder / _FILE)
+        write_json(self._folder / _FILE, {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(content)})
+
+
+def _foreign(folder: Path) -> bool:
+    """Say whether a folder holds what no run that was killed at its start can have left."""
+    return any(path.name != _RECIPE and not path.name.startswith(PREFIX) for path in folder.iterdir())
 
 
 def digest_of(path: Path) -> str:

@@ -1,15 +1,18 @@
 """The folder of a run: ``checkpoint.pt`` to resume from and ``log.jsonl`` to watch.
 
-A checkpoint holds tensors and primitives only and is read without unpickling code. It is written beside the
-old one and renamed over it, so that a kill at any moment leaves a complete one. The log follows the
+A checkpoint holds tensors and primitives only and is read without unpickling code. It begins with the sha256
+of the rest, appears whole, and the one before it is kept as ``checkpoint.previous.pt``: a kill at any moment
+leaves a complete one, and a damaged one is noticed and passed over. The log follows the
 checkpoint: on resuming it is rewritten from there, so an epoch is never listed twice.
 """
 
 import dataclasses
 import hashlib
+import io
 import json
-import os
-import pickle
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,8 +20,12 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from compressor.base.documents import to_json
+from compressor.base.files import whole_file, write_whole, writing
+from compressor.base.locks import owned
+from compressor.base.text import foreign
 from compressor.data import DataSplits
-from compressor.errors import ArtifactError, UsageError
+from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.training import distributed
 from compressor.training.records import EpochRecord
 from compressor.types import Recipe
@@ -26,9 +33,11 @@ from compressor.types import Recipe
 State: TypeAlias = dict[str, Any]
 """What ``torch.save`` stores: nested dictionaries and lists of tensors and primitives."""
 
-_CHECKPOINT = "checkpoint.pt"
+_LOGGER = logging.getLogger(__name__)
+_CHECKPOINT, _PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+_MAGIC = b"compress checkpoint 2\n"
 _LOG = "log.jsonl"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,52 +95,107 @@ class RunFolder:
         state = self._read() if distributed.rank() == 0 else None
         return distributed.from_first(state)
 
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Own the folder while the block lasts; every worker learns where that fails.
+
+        Raises:
+            UsageError: another process trains in it.
+        """
+        with ExitStack() as stack:
+            problem: CompressError | None = None
+            if self.path is not None and distributed.rank() == 0:
+                try:
+                    stack.enter_context(owned(self.path))
+                except CompressError as error:
+                    problem = error
+            problem = distributed.from_first(problem)
+            if problem is not None:
+                raise problem
+            yield
+
     def _read(self) -> State | None:
-        if self.path is None or not (self.path / _CHECKPOINT).exists():
+        if self.path is None:
             return None
-        file = self.path / _CHECKPOINT
-        try:
-            saved: State = torch.load(file, map_location="cpu", weights_only=True)
-            version, identity, state = saved["version"], saved["identity"], saved["state"]
-        except (RuntimeError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            raise ArtifactError(
-                f"{file} is not a readable checkpoint: {error}", "delete it to start the run again"
-            ) from error
-        difference = self.identity.difference(identity) if version == _VERSION else f"version {version}"
+        problems = []
+        for file in (self.path / _CHECKPOINT, self.path / _PREVIOUS):
+            if not file.exists():
+                continue
+            try:
+                return self._checked(file, _content(file))
+            except ArtifactError as error:
+                problems.append(error)
+                _LOGGER.warning("%s; the one before it is tried", error.message)
+            except UsageError:
+                if not problems:
+                    raise
+        if problems:
+            raise problems[0]
+        return None
+
+    def _checked(self, file: Path, saved: State) -> State:
+        difference = self.identity.difference(saved["identity"])
         if difference:
             raise UsageError(
                 f"{file} belongs to another run ({difference})",
                 "repeat what that run was started with, or choose another folder",
             )
-        return dict(state)
+        return dict(saved["state"])
 
     def save(self, state: State) -> None:
-        """Replace the checkpoint."""
+        """Write a checkpoint; the one before it is kept.
+
+        Raises:
+            CompressError: it cannot be written; the earlier ones are still there.
+        """
         if self.path is None or distributed.rank() != 0:
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        temporary = self.path / f"{_CHECKPOINT}.tmp"
         content = {"version": _VERSION, "identity": dataclasses.asdict(self.identity), "state": state}
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path / _CHECKPOINT)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        payload = buffer.getbuffer()
+        file = self.path / _CHECKPOINT
+        with whole_file(file) as draft:
+            with draft.open("wb") as stream:
+                stream.writelines((_MAGIC, hashlib.sha256(payload).digest(), payload))
+            if file.exists():
+                file.replace(self.path / _PREVIOUS)
 
     def start_log(self, history: list[EpochRecord]) -> None:
         """Write the log of the epochs that are already done."""
         if self.path is None or distributed.rank() != 0:
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / _LOG).write_text("".join(_line(record) for record in history), encoding="utf-8")
+        write_whole(self.path / _LOG, "".join(_line(record) for record in history))
 
     def log(self, record: EpochRecord) -> None:
         """Add one epoch to the log."""
         if self.path is None or distributed.rank() != 0:
             return
-        with (self.path / _LOG).open("a", encoding="utf-8") as file:
+        with writing(self.path / _LOG), (self.path / _LOG).open("a", encoding="utf-8") as file:
             file.write(_line(record))
 
 
 def _line(record: EpochRecord) -> str:
-    return json.dumps(dataclasses.asdict(record)) + "\n"
+    return to_json(dataclasses.asdict(record), _LOG, indent=None)
+
+
+def _content(file: Path) -> State:
+    """Return what a checkpoint holds.
+
+    Raises:
+        ArtifactError: it is damaged, or of another version.
+    """
+    hint = "delete it to start the run again"
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{file} cannot be read: {error.strerror}", hint) from error
+    head = len(_MAGIC) + hashlib.sha256().digest_size
+    digest, payload = content[len(_MAGIC) : head], memoryview(content)[head:]
+    if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != digest:
+        raise ArtifactError(f"{file} is damaged, or was written by another version of compress", hint)
+    try:
+        saved = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        return {"identity": dict(saved["identity"]), "state": dict(saved["state"])}
+    except Exception as error:  # somebody made the digest fit; a pickle can raise nearly anything
+        raise ArtifactError(f"{file} is not a readable checkpoint: {foreign(error)}", hint) from error

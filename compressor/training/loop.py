@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from compressor.base.text import foreign
 from compressor.data import DataSplits
-from compressor.errors import UsageError
+from compressor.errors import ArtifactError, UsageError
 from compressor.modes import evaluation
 from compressor.training import distributed
 from compressor.training.checkpoint import Identity, RunFolder
@@ -48,7 +49,8 @@ def fine_tune(
         resume: continue from ``run_dir``'s checkpoint if there is one; False starts afresh and replaces it.
 
     Raises:
-        UsageError: recipe, teacher and workers do not fit together, or the checkpoint is of another run.
+        UsageError: recipe, teacher and workers do not fit together, the checkpoint is of another run, or
+            another process trains in ``run_dir``.
         ArtifactError: the checkpoint is damaged.
         CompressError: the loss became infinite or not a number.
     """
@@ -58,7 +60,7 @@ def fine_tune(
     device = device or torch.device("cpu")
     TASKS.get(data.task).check(model, data)
     folder = RunFolder(path=run_dir, identity=Identity.of(model, recipe, data))
-    with evaluation(teacher) if teacher else nullcontext():
+    with folder.owned(), evaluation(teacher) if teacher else nullcontext():
         trainer = Trainer(model, data, recipe, teacher, device)
         history, best = _run(trainer, recipe, folder, resume=resume)
     model.load_state_dict(best)
@@ -93,8 +95,14 @@ def _resumed(trainer: Trainer, folder: RunFolder) -> tuple[list[EpochRecord], di
     if state is None:
         _say("nothing to resume in %s: starting with epoch 1", folder.path)
         return [], {}
-    trainer.restore(state["trainer"])
-    history = [EpochRecord(**record) for record in state["history"]]
+    try:
+        trainer.restore(state["trainer"])
+        history = [EpochRecord(**record) for record in state["history"]]
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ArtifactError(
+            f"the checkpoint in {folder.path} does not fit this run: {foreign(error)}",
+            "delete it to start again",
+        ) from error
     _say("resuming after epoch %d", len(history))
     return history, state["best"]
 

@@ -124,7 +124,7 @@ def test_measurements_of_another_study_are_refused(
 def test_damaged_measurements_are_refused(place: Path, compress: Compress) -> None:
     (place / "plot.jsonl").write_text("nonsense\nnonsense\n")
     done = compress(*INSPECT, "-o", "plot.svg", code=1)
-    assert "plot.jsonl is not a readable list of measurements" in done.stderr
+    assert "plot.jsonl: line 1 is no readable JSON" in done.stderr
 
 
 def test_without_matplotlib_the_table_still_comes_and_nothing_is_lost(

@@ -81,7 +81,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot be read"),
+        ("{", "no readable JSON"),
         ('{"schema_version": 99}', "schema version 99"),
         ('{"schema_version": 1, "settings": {}}', "stages"),
     ],

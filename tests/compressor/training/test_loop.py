@@ -2,14 +2,18 @@ import copy
 import dataclasses
 import json
 import logging
+import os
+import random
 
 import pytest
 import torch
 from torch import nn
 
+from compressor.base.locks import owned
 from compressor.data import open_data
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.training import evaluate, fine_tune
+from compressor.training.checkpoint import Identity, RunFolder, _content
 from compressor.types import InputSpec, Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=16, lr=0.05)
@@ -69,7 +73,11 @@ def test_the_log_has_one_line_per_epoch(model, data, tmp_path):
     result = fine_tune(model, data, RECIPE, run_dir=tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines == [dataclasses.asdict(record) for record in result.history]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "log.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint.previous.pt",
+        "checkpoint.pt",
+        "log.jsonl",
+    ]
 
 
 def test_averaged_weights_are_the_ones_kept(model, data):
@@ -155,12 +163,43 @@ def test_a_checkpoint_of_another_run_is_refused(model, data, tmp_path):
 @pytest.mark.parametrize(
     "damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"garbage"]
 )
-def test_a_damaged_checkpoint_is_refused(model, data, tmp_path, damage):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(model, data, tmp_path, damage, caplog):
+    again = copy.deepcopy(model)
     fine_tune(model, data, RECIPE, run_dir=tmp_path)
     file = tmp_path / "checkpoint.pt"
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(ArtifactError, match="not a readable checkpoint"):
-        fine_tune(model, data, RECIPE, run_dir=tmp_path, resume=True)
+    fine_tune(again, data, RECIPE, run_dir=tmp_path, resume=True)
+    assert torch.equal(weights(model), weights(again))
+    assert f"{file} is damaged" in caplog.text
+
+
+def test_every_flipped_bit_is_noticed(model, data, tmp_path):
+    again = copy.deepcopy(model)
+    fine_tune(model, data, RECIPE, run_dir=tmp_path)
+    (tmp_path / "checkpoint.previous.pt").unlink()
+    file = tmp_path / "checkpoint.pt"
+    content = file.read_bytes()
+    for place in random.Random(0).sample(range(len(content)), 50):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        file.write_bytes(flipped)
+        with pytest.raises(ArtifactError, match="is damaged"):
+            fine_tune(again, data, RECIPE, run_dir=tmp_path, resume=True)
+
+
+def test_a_forged_checkpoint_is_a_sentence(model, data, tmp_path):
+    fine_tune(copy.deepcopy(model), data, RECIPE, run_dir=tmp_path)
+    saved = _content(tmp_path / "checkpoint.pt")
+    for change in ({"trainer": {}}, {"history": [{"epoch": 1}]}, {"trainer": 3}, {"history": 3}):
+        folder = RunFolder(path=tmp_path, identity=Identity.of(model, RECIPE, data))
+        folder.save({**saved["state"], **change})
+        with pytest.raises(ArtifactError, match="does not fit this run"):
+            fine_tune(copy.deepcopy(model), data, RECIPE, run_dir=tmp_path, resume=True)
+
+
+def test_two_trainings_in_one_folder_are_told_apart(model, data, tmp_path):
+    with owned(tmp_path), pytest.raises(UsageError, match=f"by process {os.getpid()}"):
+        fine_tune(model, data, RECIPE, run_dir=tmp_path)
 
 
 def test_divergence_is_an_error_and_leaves_no_checkpoint(model, data, tmp_path):
