@@ -25,6 +25,7 @@ from compressor.base.documents import (
     to_json,
 )
 from compressor.base.files import whole_folder
+from compressor.base.locks import owned
 from compressor.card import model_card
 from compressor.cost import macs_of, measure
 from compressor.errors import ArtifactError, UsageError
@@ -149,10 +150,10 @@ def save_artifact(model: nn.Module, manifest: Manifest, path: Path) -> Manifest:
         UsageError: ``path`` exists, or the manifest's ``cost_after`` is not what the model costs.
         CompressError: the disk is full or not writable; nothing is left behind.
     """
-    if path.exists():
-        raise UsageError(f"{path} exists", "choose another -o, or remove it first.")
     _check_cost(model, manifest)
-    with whole_folder(path) as folder:
+    with owned(path), whole_folder(path) as folder:
+        if path.exists():
+            raise UsageError(f"{path} exists", "choose another -o, or remove it first.")
         weights = _serialised(model)
         manifest = replace(manifest, sha256=hashlib.sha256(weights).hexdigest(), environment=_environment())
         # Through JSON once, so that a number given as 1 has the same digest here as when read back as 1.0.

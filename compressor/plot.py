@@ -6,7 +6,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from compressor.errors import BackendMissingError, CompressError, UsageError
+from compressor.base.files import write_whole
+from compressor.errors import BackendMissingError, UsageError
 from compressor.sensitivity import GroupSensitivity
 
 if TYPE_CHECKING:
@@ -57,11 +58,7 @@ def plot_sensitivity(groups: Sequence[GroupSensitivity], dense: float, title: st
         figure = Figure(figsize=_size(len(groups)), dpi=120, layout="constrained")
         _fill(figure, groups, dense, title)
         figure.savefig(content, format=path.suffix[1:], metadata=stamp)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.getvalue())
-    except OSError as error:
-        raise CompressError(f"cannot write {path}: {error.strerror}", "choose another -o.") from error
+    write_whole(path, content.getvalue())
 
 
 def _size(panels: int) -> tuple[float, float]:

@@ -1,7 +1,5 @@
 """Pictures into an image, a folder or a video, each of which appears complete or not at all."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -13,6 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from compressor.base.files import publish, temporary_folder
+from compressor.base.locks import owned
 from compressor.errors import BackendMissingError, CompressError, UsageError
 from detection.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Kind, Reel, load_av
 
@@ -62,12 +62,11 @@ def _complete(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` that is moved there when the block ends well, and vanishes otherwise."""
     with _writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent)
-    with scratch as folder:
-        part = Path(folder) / path.name
+    with owned(path), temporary_folder(path.parent) as folder:
+        part = folder / path.name
         yield part
         with _writable(path):
-            os.replace(part, path)
+            publish(part, path)
 
 
 @contextmanager

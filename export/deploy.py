@@ -5,9 +5,7 @@ artifact's own model, so that it covers both.
 """
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -18,6 +16,8 @@ from torch import nn
 
 from compressor.align import AlignReport, default_multiple, pad_to_multiple
 from compressor.artifact import Manifest, architecture_of
+from compressor.base.files import publish, temporary_folder, writing
+from compressor.base.locks import owned
 from compressor.errors import UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec
@@ -162,7 +162,9 @@ def deploy(
     wide, aligned = _aligned(model, arch, settings, stage)
     module, inputs = arch.form(settings.form)(wide, manifest.input)
     metadata = metadata_of(manifest, inputs, model) | _said(settings, aligned)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".deploy-") as name:
+    with owned(path), temporary_folder(path.parent) as folder:
+        require_free(path)  # again, now that nobody else writes it
+        name = str(folder)
         stage("exporting to ONNX")
         plain = export_onnx(module, inputs, _room(name, "fp32", path), metadata=metadata)
         draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings, stage)
@@ -279,6 +281,7 @@ def _moved(draft: Path, path: Path) -> tuple[Path, ...]:
     """Move a finished file to its place, weights first; return the graph, then the weights."""
     weights = draft.with_name(f"{draft.name}.data")
     found = [file for file in (weights, draft) if file.exists()]
-    for file in found:
-        os.replace(file, path.parent / file.name)
+    with writing(path):
+        for file in found:
+            publish(file, path.parent / file.name)
     return tuple(path.parent / file.name for file in reversed(found))

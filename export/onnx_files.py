@@ -1,13 +1,12 @@
 """Writing ONNX graphs: written whole and checked, or not at all."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
 import onnx
 import onnx_ir
 
+from compressor.base.files import drafts, publish
 from compressor.errors import CompressError, UsageError
 from export.quiet import captured_output
 
@@ -42,15 +41,15 @@ def write_onnx(model: onnx_ir.Model, path: Path) -> tuple[Path, ...]:
     require_free(path)
     weights = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
     data = f"{path.name}.data" if weights > ONE_FILE_BYTES else None
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        draft = Path(folder) / path.name
+    with drafts(path) as folder:
+        draft = folder / path.name
         with captured_output():
             onnx_ir.save(model, draft, external_data=data)
         _check(draft)
-        drafts = sorted(Path(folder).iterdir(), key=lambda file: file == draft)
-        for file in drafts:
-            os.replace(file, path.parent / file.name)
-    return tuple(path.parent / file.name for file in reversed(drafts))
+        written = sorted(folder.iterdir(), key=lambda file: file == draft)
+        for file in written:
+            publish(file, path.parent / file.name)
+    return tuple(path.parent / file.name for file in reversed(written))
 
 
 def _check(draft: Path) -> None:

@@ -1,8 +1,6 @@
 """The older exporter, which traces: for modules whose shapes depend on data, for instance through NMS."""
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import onnx
@@ -10,6 +8,7 @@ import onnx_ir
 import torch
 from torch import Tensor, nn
 
+from compressor.base.files import scratch
 from export.model_io import named_outputs
 
 
@@ -32,8 +31,8 @@ def traced(
     assert isinstance(model, Traced)
     outputs = tuple(named_outputs(model(*example)))
     axes = {name: dict(model.traced_axes[name]) for name in outputs if name in model.traced_axes}
-    with tempfile.TemporaryDirectory(prefix="compress-traced-") as folder:
-        path = Path(folder) / "traced.onnx"
+    with scratch() as folder:
+        path = folder / "traced.onnx"
         torch.onnx.export(
             model,
             example,

@@ -5,10 +5,11 @@ Nothing here imports torch before a command runs, so that ``compress --help`` an
 device missing, 130 interrupted.
 """
 
+import contextlib
 import logging
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -22,6 +23,14 @@ from compressor.cli.export import export
 from compressor.cli.finetune import finetune
 from compressor.cli.inspect import inspect
 from compressor.cli.models import models
+from compressor.cli.process import (
+    Interrupted,
+    check_workers,
+    farewell,
+    interruptible,
+    speaks,
+    take_own_packages,
+)
 from compressor.cli.prune import prune
 from compressor.cli.run import run
 from compressor.errors import CompressError
@@ -54,6 +63,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -61,6 +71,7 @@ def _root(
         bool, typer.Option("--verbose", "-v", help="Show details, and tracebacks of errors.")
     ] = False,
 ) -> None:
+    check_workers(context.invoked_subcommand)
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, format="%(message)s"
     )
@@ -68,22 +79,28 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit; errors end in a message and an exit code, not in a traceback."""
-    verbose = bool({"-v", "--verbose"} & set(sys.argv[1:3]))
     try:
-        app()
+        with interruptible():
+            take_own_packages()
+            app()
     except CompressError as error:
-        if verbose:
-            traceback.print_exc()
-        typer.secho(shown(f"Error: {error}"), err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        _end(f"Error: {error}", error.exit_code)
+    except (Interrupted, KeyboardInterrupt):
+        _end(farewell(sys.argv[1:]), 130)
+    except OSError as error:
+        _end(f"Error: {error}\nHint: free some space, or check the path and its permissions.", 1)
+    except MemoryError:
+        _end("Error: there is not enough memory\nHint: ask for smaller inputs, batches or models.", 1)
     except Exception as error:  # the last resort: a bug of ours must not end in a page of frames
-        if verbose:
-            traceback.print_exc()
-        typer.secho(
-            shown(f"Internal error: {type(error).__name__}: {error}\n")
-            + "Hint: run again as `compress --verbose ...` and report what it prints.",
-            err=True,
-        )
-        sys.exit(1)
+        words = f"Internal error: {type(error).__name__}: {error}"
+        _end(f"{words}\nHint: run again as `compress --verbose ...` and report what it prints.", 1)
+
+
+def _end(words: str, code: int) -> NoReturn:
+    """Say how it ended, once whatever the number of workers, and exit."""
+    if {"-v", "--verbose"} & set(sys.argv[1:3]):
+        traceback.print_exc()
+    if speaks():
+        with contextlib.suppress(OSError):  # nobody listens
+            typer.secho(shown(words), err=True)
+    sys.exit(code)

@@ -1,8 +1,7 @@
 """What ``compress bench`` does: give every model the form its backend opens, measure, report."""
 
-import json
-import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +16,13 @@ from bench.run import Candidate
 from bench.run import bench as measure_models
 from bench.table import render
 from compressor.artifact import architecture_of, is_artifact, read_manifest, save_artifact, unpruned
+from compressor.base.documents import write_json
+from compressor.base.files import scratch
+from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.cli.sources import Levers, open_artifact, open_model, parse_shapes, trust_in
-from compressor.errors import CompressError, UsageError
+from compressor.errors import UsageError
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.deploy import DeploySettings, deploy
@@ -61,11 +63,11 @@ def run(request: Request) -> None:
         raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
     for name in request.backends:
         require_device(BACKENDS.get(name), request.device)
-    with tempfile.TemporaryDirectory(prefix="compress-bench-") as scratch:
-        report = joined([_measured(request, name, Path(scratch)) for name in request.backends])
-    document = report_to_json(report)
-    if request.save:
-        _write(request.save, document)
+    with owned(request.save) if request.save else nullcontext(), scratch() as folder:
+        report = joined([_measured(request, name, folder) for name in request.backends])
+        document = report_to_json(report)
+        if request.save:
+            write_json(request.save, document)
     if request.json:
         output.print_json(document)
     else:
@@ -95,14 +97,6 @@ def _fixed(name: str, trust: Trust) -> tuple[tuple[int, ...], ...]:
     if not is_artifact(path):
         return ()
     return read_manifest(path, trust).input.shapes
-
-
-def _write(path: Path, document: dict[str, object]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n")
-    except OSError as error:
-        raise CompressError(f"cannot write {path}: {error.strerror}", "choose another --save.") from error
 
 
 def joined(reports: Sequence[BenchReport]) -> BenchReport:

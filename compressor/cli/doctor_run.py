@@ -1,6 +1,5 @@
 """What ``compress doctor`` does: ask every backend, then make it compute something whose result is known."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -16,6 +15,7 @@ from rich.console import Console
 from torch import nn
 
 from bench.environment import environment
+from compressor.base.files import scratch
 from compressor.cli import output
 from compressor.errors import CompressError
 from compressor.types import InputSpec
@@ -140,9 +140,9 @@ def advice(driver: str, torch_cuda: str | None, *, usable: bool) -> list[str]:
 def _tried(backend: Backend, device: str) -> tuple[str | None, bool]:
     """Return why one layer does not run, and whether it could be tried at all."""
     options = SessionOptions(device=device)
-    with tempfile.TemporaryDirectory(prefix="compress-doctor-") as scratch, captured_output():
+    with scratch() as folder, captured_output():
         try:
-            session = _session(backend, options, Path(scratch))
+            session = _session(backend, options, folder)
             return (None, False) if session is None else (_wrong(session), True)
         except CompressError as error:
             return str(error), True

@@ -1,6 +1,5 @@
 """What ``compress export`` does: open, deploy, and build what was asked for from the ONNX file."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from torch import nn
 
 from compressor.artifact import Manifest, architecture_of
 from compressor.base.documents import encode
+from compressor.base.files import scratch
+from compressor.base.locks import owned
 from compressor.cli import output
 from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.cli.sources import Levers, open_artifact, trust_in
@@ -87,8 +88,8 @@ def _engine(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Dep
 
     gpu = first_gpu()  # before the export, which takes its time
     settings = EngineSettings(precision=request.precision, batches=request.batches)
-    with tempfile.TemporaryDirectory(prefix="compress-export-") as folder:
-        source = Path(folder) / request.output.with_suffix(".onnx").name
+    with owned(request.output), scratch() as folder:
+        source = folder / request.output.with_suffix(".onnx").name
         deployed = _deployed(request, model, manifest, source)
         engine = build_engine(source, request.output, settings, device=gpu)
     return deployed, {"engine": encode(engine.record)}
@@ -99,8 +100,8 @@ def _repository(request: Request, model: nn.Module, manifest: Manifest) -> tuple
 
     name = request.artifact.resolve().name
     settings = TritonSettings(name=name, max_batch=request.batches[2])
-    with tempfile.TemporaryDirectory(prefix="compress-export-") as folder:
-        source = Path(folder) / f"{name}.onnx"
+    with scratch() as folder:
+        source = folder / f"{name}.onnx"
         deployed = _deployed(request, model, manifest, source)
         written = write_repository(source, request.output, settings)
     return deployed, {"repository": str(written)}

@@ -1,5 +1,6 @@
 """What ``compress inspect`` does: plan the study, score what is not known yet, print, draw."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rich.progress import Progress
 
 import compressor
 from compressor.base.documents import Json, encode
+from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.cli.criterion import calibration, chosen_criterion
@@ -70,7 +72,11 @@ class _Result:
 
 def run(request: Request) -> None:
     """Carry out a request, print its result, and draw it where asked."""
-    result = _studied(request)
+    with owned(request.output) if request.output else nullcontext():
+        _show(request, _studied(request))
+
+
+def _show(request: Request, result: _Result) -> None:
     if request.json:
         output.print_json(_document(request, result))
     else:

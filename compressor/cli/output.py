@@ -9,10 +9,13 @@ from rich.text import Text
 
 from compressor.base.documents import Json, to_json
 from compressor.base.text import foreign, shown
+from compressor.cli.process import speaks
 
 
 def say(text: str) -> None:
-    """Print a line for people on stderr."""
+    """Print a line for people on stderr, once however many workers there are."""
+    if not speaks():
+        return
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text(shown(text)))
 
 

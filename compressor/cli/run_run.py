@@ -1,6 +1,5 @@
 """What ``compress run`` prints: stages while they run, then one table or one document."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import torch
 from compressor.artifact import Manifest
 from compressor.base.documents import encode
 from compressor.cli import output
-from compressor.errors import UsageError
 from compressor.pipeline.chain import Completed, DryRun, dry_run, run_chain
 from compressor.pipeline.settings import Pipeline
 
@@ -30,15 +28,7 @@ def plan(pipeline: Pipeline, recipe: Path, *, json: bool) -> None:
 
 
 def run(pipeline: Pipeline, recipe: Path, folder: Path, device: torch.device, *, json: bool) -> None:
-    """Run the chain and print its result.
-
-    Raises:
-        UsageError: it was started under ``torchrun``, whose workers would run the chain once each.
-    """
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UsageError(
-            "compress run does not run under torchrun", "use torchrun with compress finetune instead."
-        )
+    """Run the chain and print its result."""
     done = run_chain(pipeline, folder, device=device, say=output.say)
     if json:
         output.print_json(

@@ -5,9 +5,12 @@ environment variables. Batch normalisation is not synchronised: each worker norm
 the batch, and the running statistics are averaged over the workers before every validation.
 """
 
+import ctypes
 import gc
 import inspect
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
@@ -18,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @contextmanager
@@ -33,6 +37,7 @@ def init_from_env(device: torch.device) -> Iterator[torch.device]:
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield device
         return
+    _end_with_launcher()
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
@@ -44,6 +49,12 @@ def init_from_env(device: torch.device) -> Iterator[torch.device]:
         # its threads would be destroyed while they run, which aborts the process.
         gc.collect()
         dist.destroy_process_group()
+
+
+def _end_with_launcher() -> None:
+    """Have Linux end this worker when its launcher is killed; a collective would wait for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def active() -> bool:

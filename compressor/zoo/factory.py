@@ -76,12 +76,13 @@ def _imported(path: str, attribute: str, name: str) -> Callable[..., nn.Module]:
     try:
         factory = getattr(importlib.import_module(path), attribute)
     except ImportError as error:
-        raise UsageError(
-            f"{name}: {error}", "run from the folder that holds the module, or install it."
-        ) from error
+        ours = path.partition(".")[0] in ("bench", "compressor", "detection", "export")
+        hint = "run from the folder that holds the module, or install it."
+        taken = "packages of that name belong to compress itself: call the module's package otherwise."
+        raise UsageError(f"{foreign(name)}: {foreign(error)}", taken if ours else hint) from error
     except AttributeError as error:
         raise UsageError(
-            f"{name}: {error}", "the part after the colon is a callable of that module."
+            f"{foreign(name)}: {foreign(error)}", "the part after the colon is a callable of that module."
         ) from error
     finally:
         sys.path.remove(here)

@@ -11,7 +11,6 @@ measurements, and k is the smallest along this ranking, not over all subsets.
 """
 
 import itertools
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite, log10
@@ -22,6 +21,7 @@ import numpy as np
 import onnx_ir as ir
 from onnxruntime.quantization import TensorsData
 
+from compressor.base.files import temporary_folder
 from compressor.errors import ParityError, UsageError
 from export.backends import BACKENDS, Array, SessionOptions
 from export.onnx_files import require_free, write_onnx
@@ -106,10 +106,10 @@ def int8_auto(
     first, batches = _peeked(calibration)
     subject = Subject.read(source, settings)
     ranges = subject.calibrated(batches)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".auto-") as folder:
-        ranking = _ranked(subject, ranges, first, Path(folder) / target.name, progress)
+    with temporary_folder(target.parent) as folder:
+        ranking = _ranked(subject, ranges, first, folder / target.name, progress)
         order = tuple(node for node, _ in ranking)
-        trials = _Trials(subject, ranges, order, Path(folder), score, progress)
+        trials = _Trials(subject, ranges, order, folder, score, progress)
         fp32 = score(source)
         kept = _fewest(trials, fp32 - limit)
         if kept is None:

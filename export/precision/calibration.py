@@ -5,7 +5,6 @@ Only ranges or histograms are kept between batches, so that memory does not grow
 quantised distribution loses least information (Kullback-Leibler; Migacz, GTC 2017).
 """
 
-import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, TensorsData, create_calibrator
 
+from compressor.base.files import scratch
 from compressor.errors import UsageError
 from export.backends import Feed
 from export.quiet import captured_output
@@ -64,11 +64,11 @@ def calibrate(
     if not 0 < percentile <= 100:
         raise UsageError(f"percentile is {percentile}", "give a number above 0, up to 100.")
     names = input_names(model)
-    with tempfile.TemporaryDirectory(prefix="calibration-") as folder, captured_output():
+    with scratch() as folder, captured_output():
         calibrator = create_calibrator(
             model,
             sorted(operators),
-            augmented_model_path=str(Path(folder) / "watched.onnx"),
+            augmented_model_path=str(folder / "watched.onnx"),
             calibrate_method=_METHODS[method],
             extra_options=_options(method, percentile),
         )

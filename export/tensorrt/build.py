@@ -8,13 +8,12 @@ from the engine.
 from __future__ import annotations  # types of a module that may not be installed
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from compressor.base.files import publish, temporary_folder
 from compressor.errors import BackendMissingError, CompressError, UsageError
 from export.tensorrt import api as trt
 from export.tensorrt.device import CudaDevice, Device
@@ -237,11 +236,11 @@ def _precision_share(
 def _write(engine: Path, beside: Mapping[Path, bytes], content: bytes) -> None:
     """Write all files before any is moved, and move the engine last: where it is seen, its sidecar is."""
     files = {**beside, engine: content}
-    with _writing(engine), tempfile.TemporaryDirectory(dir=engine.parent, prefix=".engine-") as folder:
+    with _writing(engine), temporary_folder(engine.parent) as folder:
         for path, data in files.items():
-            (Path(folder) / path.name).write_bytes(data)
+            (folder / path.name).write_bytes(data)
         for path in files:
-            os.replace(Path(folder) / path.name, path)
+            publish(folder / path.name, path)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,11 @@
 """Write a model into a repository: complete and under its name, or not at all."""
 
-import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Final
 
+from compressor.base.files import publish, temporary_folder
+from compressor.base.locks import owned
 from compressor.errors import ArtifactError, CompressError, UsageError
 from export.ports import Ports
 from export.tensorrt.sidecar import EngineRecord, read_record, sha256
@@ -57,10 +57,10 @@ def write_repository(
         raise UsageError(f"{target} exists", "choose another name, or remove the model first")
     try:
         repository.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=repository, prefix=".triton-") as scratch:
-            draft = Path(scratch) / settings.name  # mkdtemp's own folder would be closed to Triton's user
+        with owned(target), temporary_folder(repository) as scratch:
+            draft = scratch / settings.name  # a temporary folder itself would be closed to Triton's user
             _fill(draft, files, config, settings.labels)
-            os.rename(draft, target)
+            publish(draft, target)
     except OSError as error:
         raise CompressError(
             f"cannot write {target}: {error.strerror}", "give a folder in an existing one, with room in it"

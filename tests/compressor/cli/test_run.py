@@ -252,5 +252,5 @@ def test_a_mistake_ends_in_a_message_and_leaves_nothing(
 def test_under_torchrun_it_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     _, err = compress_run("tiny.toml", "--data", "npz:tiny.npz", "-o", "two", cwd=place, code=2)
-    assert "compress finetune" in err
+    assert "torchrun is for eval and finetune" in err
     assert not (place / "two").exists()

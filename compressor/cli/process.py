@@ -1,0 +1,90 @@
+"""What the process needs before and around a command: our own packages, signals, one worker that speaks."""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import compressor
+from compressor.base.text import foreign
+from compressor.errors import UsageError
+
+OWN: Final = ("bench", "detection", "export")
+"""Our packages beside ``compressor``; their names are common, and a user's folder may hold others."""
+
+PARALLEL: Final = ("eval", "finetune")
+"""Commands that share their work among the workers of torchrun."""
+
+_RESUMABLE: Final = ("finetune", "inspect", "prune", "run")
+
+
+class Interrupted(BaseException):
+    """The user or the system wants the process to end; no handler of ordinary errors may catch it."""
+
+
+def take_own_packages() -> None:
+    """Import our packages before anything can import others of the same names from the current folder.
+
+    Raises:
+        UsageError: others were imported already.
+    """
+    home = str(Path(compressor.__file__).resolve().parent.parent)
+    sys.path.insert(0, home)
+    try:
+        found = {name: importlib.import_module(name) for name in OWN}
+    finally:
+        sys.path.remove(home)
+    for name, module in found.items():
+        place = Path(str(module.__file__)).resolve().parent.parent
+        if str(place) != home:
+            raise UsageError(
+                f"the package {name} in use lies in {foreign(place)} and is not ours, which lies in {home}",
+                "start compress in a process of its own, before anything imports that package.",
+            )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM inside the block into `Interrupted`, so that everything is cleaned up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, interrupt) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+def farewell(arguments: list[str]) -> str:
+    """Return how to go on after an interruption."""
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    if command in _RESUMABLE:
+        return "Interrupted. Run the same command again: finished epochs, stages and measurements are kept."
+    return "Interrupted. Nothing was written; run the command again."
+
+
+def speaks() -> bool:
+    """Say whether this worker tells people what went wrong; under torchrun only the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def check_workers(command: str | None) -> None:
+    """Refuse commands that every worker of torchrun would carry out once more.
+
+    Raises:
+        UsageError: there are several workers, and the command is not made for them.
+    """
+    if os.environ.get("WORLD_SIZE", "1") != "1" and command not in PARALLEL:
+        raise UsageError(
+            f"compress {command} does not run under torchrun, whose workers would do the same each",
+            f"run it without; torchrun is for {' and '.join(PARALLEL)}.",
+        )

@@ -1,0 +1,118 @@
+"""Commands as processes: a user's folder with common names, signals, workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from compressor.base.files import PREFIX
+from compressor.cli.process import farewell
+
+COMPRESS = [sys.executable, "-m", "compressor"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A user's folder whose modules have the names of our packages and fail when they are imported."""
+    (tmp_path / "export.py").write_text("raise SystemExit('not ours')\n")
+    for package in ("bench", "detection"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise SystemExit('not ours')\n")
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.Flatten(),"
+        " nn.Linear(6 * 64, 10))\n"
+        "net.input_shapes = ((3, 12, 12),)\n"
+    )
+    return tmp_path
+
+
+def run(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*COMPRESS, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_users_own_export_bench_and_detection_are_in_nobodys_way(place: Path) -> None:
+    run("prune", "mine:net", "--rate", "0.5", "-o", "small", cwd=place)
+    run("export", "small", "-o", "small.onnx", "--trust-code", cwd=place)
+    tune = ["finetune", "small", "-o", "tuned", "--data", "digits", "--epochs", "1", "--trust-code"]
+    done = subprocess.run(
+        [*TORCHRUN, "-m", "compressor", *tune], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (place / "tuned" / "manifest.json").exists()
+    taken = run("models", "detection.models:build", cwd=place, code=2)
+    assert "belong to compress itself" in taken.stderr
+
+
+def test_a_mistake_is_told_once_and_other_commands_refuse(tmp_path: Path) -> None:
+    for words, told in (
+        (["finetune", "nothing", "-o", "x", "--data", "digits"], "unknown model 'nothing'"),
+        (["prune", "resnet20_cifar", "--rate", "0.5", "-o", "x"], "does not run under torchrun"),
+    ):
+        done = subprocess.run(
+            [*TORCHRUN, "-m", "compressor", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode != 0
+        assert done.stderr.count(told) == 1
+    assert not (tmp_path / "x").exists()
+
+
+TRAINING = ["finetune", "small", "-o", "tuned", "--data", "digits", "--epochs", "500", "--trust-code"]
+
+
+def _training(place: Path, *launcher: str) -> subprocess.Popen[str]:
+    """Start a training that does not end, and wait until its first checkpoint is there."""
+    run("prune", "mine:net", "--rate", "0.5", "-o", "small", cwd=place)
+    words = [*(launcher or COMPRESS[:1]), "-m", "compressor", *TRAINING]
+    process = subprocess.Popen(words, cwd=place, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    until = time.monotonic() + 120
+    while not (place / "tuned.run" / "checkpoint.pt").exists():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_cleanly_and_says_how_to_go_on(place: Path, kind: signal.Signals) -> None:
+    with _training(place) as process:
+        second = run(*TRAINING, cwd=place, code=2)
+        assert f"is being written by process {process.pid}" in second.stderr
+        process.send_signal(kind)
+        assert process.wait(60) == 130
+        assert process.stderr is not None
+        assert "Run the same command again" in process.stderr.read()
+    assert not (place / "tuned").exists()
+    assert [path.name for path in place.rglob(f"{PREFIX}*")] == []
+
+
+def _children(process: int) -> list[int]:
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(word) for word in listed.split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells workers on Linux only")
+def test_workers_end_with_their_launcher(place: Path) -> None:
+    with _training(place, *TORCHRUN) as launcher:
+        workers = _children(launcher.pid)
+        assert len(workers) >= 2
+        os.kill(launcher.pid, signal.SIGKILL)
+        launcher.wait(10)
+        until = time.monotonic() + 10
+        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def test_what_is_said_depends_on_the_command() -> None:
+    assert "kept" in farewell(["-v", "run", "recipe.toml"])
+    assert "Nothing was written" in farewell(["export", "small"])
