@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from bench.comparison import BenchReport, compare_with_first
 from bench.environment import environment
 from bench.measure import Call, Measurement, MeasureSettings, Progress, measure
+from compressor.base.bounds import require_memory
 from compressor.base.text import foreign
 from compressor.errors import UsageError
 from compressor.types import BenchResult, BenchSettings, InputSpec
@@ -114,6 +116,12 @@ def _check_request(models: Sequence[Candidate], batches: Sequence[int], budget_s
     if not batches or min(batches) < 1 or len(set(batches)) < len(batches):
         raise UsageError(f"cannot measure batch sizes {list(batches)}", "give different numbers from 1")
     _check_inputs(models, max(batches))
+    elements = sum(math.prod(shape) for shape in models[0].inputs.shapes)
+    require_memory(
+        8 * max(batches) * elements,
+        f"a batch of {max(batches)}",
+        "give smaller numbers to --batch or --input",
+    )
     if not 0 < budget_s < float("inf"):
         raise UsageError(f"time budget is {budget_s} s", "give a positive number of seconds")
 

@@ -1,6 +1,9 @@
 """The model card of an artifact, written from its manifest."""
 
+import json
 from typing import TYPE_CHECKING
+
+from compressor.base.text import foreign, markdown
 
 if TYPE_CHECKING:
     from compressor.artifact import Manifest
@@ -12,14 +15,14 @@ def model_card(manifest: "Manifest") -> str:
     before, after = manifest.cost_before, manifest.cost_after
     lines = [
         "---",
-        f"base_model: {manifest.arch}",
-        f"datasets: [{manifest.data}]" if manifest.data else "datasets: []",
+        f"base_model: {_quoted(manifest.arch)}",
+        f"datasets: [{_quoted(manifest.data)}]" if manifest.data else "datasets: []",
         "tags: [pruned]" if manifest.plan.steps else "tags: []",
         "---",
         "",
-        f"# {manifest.arch}, {manifest.method}",
+        f"# {markdown(manifest.arch)}, {markdown(manifest.method)}",
         "",
-        f"Weights from: {manifest.weights_from}. Inputs: {_shapes(manifest)}.",
+        f"Weights from: {markdown(manifest.weights_from)}. Inputs: {_shapes(manifest)}.",
         "",
         "| | before | after | share |",
         "|---|---:|---:|---:|",
@@ -29,11 +32,20 @@ def model_card(manifest: "Manifest") -> str:
         "",
         "MACs are work, not speed: measure speed on the target with `compress bench`.",
         *_accuracy(manifest),
-        *([""] + [f"Note: {note}." for note in manifest.plan.notes] if manifest.plan.notes else []),
+        *(
+            [""] + [f"Note: {markdown(note, 1000)}." for note in manifest.plan.notes]
+            if manifest.plan.notes
+            else []
+        ),
         "",
         "Load it with `from compressor.artifact import load_artifact`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """Return text as YAML writes it, which reads JSON's strings."""
+    return json.dumps(foreign(text))
 
 
 def _shapes(manifest: "Manifest") -> str:
@@ -53,5 +65,5 @@ def _thop_row(before: "Cost", after: "Cost") -> list[str]:
 def _accuracy(manifest: "Manifest") -> list[str]:
     if not manifest.metrics:
         return ["", "Accuracy was not measured."]
-    rows = [f"- {moment}: {score.describe()}" for moment, score in manifest.metrics.items()]
-    return ["", f"Accuracy on {manifest.data}:", "", *rows]
+    rows = [f"- {markdown(moment)}: {score.describe()}" for moment, score in manifest.metrics.items()]
+    return ["", f"Accuracy on {markdown(manifest.data)}:", "", *rows]

@@ -215,6 +215,8 @@ class Recipe:
             value = getattr(self, name)
             if not value >= 0 or not math.isfinite(value):
                 raise UsageError(f"recipe: {name} is {value}", f"give {name} a number from 0 up")
+        if self.seed >= 2**63:
+            raise UsageError(f"recipe: seed is {self.seed}", "give seed a number below 2**63")
         for name in ("momentum", "label_smoothing", "ema", "distill"):
             value = getattr(self, name)
             if not 0 <= value <= 1:

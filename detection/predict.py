@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from compressor.errors import UsageError
 from compressor.training.task import Run
 from detection.coco import Task
 from detection.letterbox import Letterbox, letterbox
@@ -24,6 +25,10 @@ def detect(model: nn.Module, images: Sequence[Tensor]) -> list[Detections]:
     """
     with torch.inference_mode():
         return [_detections(found) for found in model(list(images))]
+
+
+_PLAIN = ("num_detections", "boxes", "scores", "labels", "converged")
+_OUTPUTS = {"boxes": _PLAIN, "masks": (*_PLAIN, "masks"), "keypoints": (*_PLAIN, "heatmaps")}
 
 
 class SessionDetector(nn.Module):
@@ -63,6 +68,9 @@ class SessionDetector(nn.Module):
     def _called(self, images: Sequence[Tensor]) -> list[dict[str, NDArray[Any]]]:
         boxed, feed = canvas_feed(images, self._canvas)
         outputs = self._run(dict(zip(self._names, feed, strict=True)))
+        missing = [name for name in _OUTPUTS[self.finds] if name not in outputs]
+        if missing:
+            raise UsageError(f"the file returns no {', '.join(missing)}", "export it again.")
         self.converged &= bool(outputs["converged"].all())
         return [decode(outputs, index, one.scale, one.original) for index, one in enumerate(boxed)]
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from compressor.base.text import foreign
 from compressor.data import DataSplits, ImageSet
 from compressor.errors import UsageError
 from compressor.modes import evaluation
@@ -42,11 +43,22 @@ class Detection:
     def remote(
         self, run: Run, names: Sequence[str], inputs: InputSpec, properties: Mapping[str, str]
     ) -> nn.Module:
-        """Return a detector around a session of the static graph."""
+        """Return a detector around a session of the static graph.
+
+        Raises:
+            UsageError: the file does not say what it needs to.
+        """
+        finds, classes = properties.get("compress.finds", ""), properties.get("compress.classes", "")
+        fits = len(inputs.shapes) == len(names) == 2 and len(inputs.image) == 3
+        if finds not in _TASKS or not classes.isdecimal() or not 0 < len(classes) < 8 or not fits:
+            raise UsageError(
+                f"the file says that it is a detector, but not what it takes and finds: {foreign(names)}, "
+                f"finds {foreign(finds)!r}, classes {foreign(classes)!r}",
+                "export it again.",
+            )
         _, height, width = inputs.image
-        finds, classes = properties["compress.finds"], int(properties["compress.classes"])
         return SessionDetector(
-            run, names, (height, width), finds=_TASKS[finds], classes=classes, max_batch=inputs.max_batch
+            run, names, (height, width), finds=_TASKS[finds], classes=int(classes), max_batch=inputs.max_batch
         )
 
     def feeds(self, batch: DetectionBatch, inputs: InputSpec) -> tuple[NDArray[Any], ...]:

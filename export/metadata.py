@@ -9,6 +9,7 @@ from torch import nn
 import compressor
 from compressor.artifact import Manifest, architecture_of
 from compressor.base.documents import decode, encode, parse_json
+from compressor.base.text import foreign
 from compressor.errors import UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec
@@ -56,8 +57,10 @@ def read_metadata(path: Path) -> dict[str, str]:
 
     try:
         model = onnx.load(path, load_external_data=False)
-    except (OSError, DecodeError, ValueError) as error:
-        raise UsageError(f"{path} is not a readable ONNX file: {error}", "export it again.") from error
+    except (OSError, DecodeError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"{foreign(path)} is not a readable ONNX file: {foreign(error)}", "export it again."
+        ) from error
     return {entry.key: entry.value for entry in model.metadata_props}
 
 

@@ -50,7 +50,7 @@ def parse_json(text: str | bytes, where: str, hint: str = _DAMAGED) -> Any:
 
 
 def read_toml(path: Path, hint: str) -> Json:
-    """Return the content of a TOML file.
+    """Return the content of a TOML file, which is a recipe.
 
     Raises:
         UsageError: it cannot be read, is too large, or is no TOML.
@@ -61,7 +61,7 @@ def read_toml(path: Path, hint: str) -> Json:
         raise UsageError(error.message, hint) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{foreign(path)} is no text: {foreign(error)}", hint) from error
-    return parse_toml(text, foreign(path), hint)
+    return parse_toml(text, f"recipe {foreign(path)}", hint)
 
 
 def parse_toml(text: str, where: str, hint: str) -> Json:

@@ -16,7 +16,10 @@ WeightsOpt = Annotated[
     Path | None,
     typer.Option("--weights", help="Checkpoint (.pth, .th, .safetensors). Random weights without it."),
 ]
-ClassesOpt = Annotated[int | None, typer.Option("--classes", help="Number of classes, if not the usual one.")]
+ClassesOpt = Annotated[
+    int | None,
+    typer.Option("--classes", min=1, max=1_000_000, help="Number of classes, if not the usual one."),
+]
 InputOpt = Annotated[
     str | None, typer.Option("--input", help="Input shape, 3x224x224; several inputs separated by commas.")
 ]
@@ -31,14 +34,21 @@ EpochsOpt = Annotated[int | None, typer.Option("--epochs", help="Epochs of fine-
 SetOpt = Annotated[
     list[str] | None, typer.Option("--set", help="Training setting, lr=0.05 or ema=0.999; repeatable.")
 ]
-SeedOpt = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+SeedOpt = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of everything random.")]
 ProposalsOpt = Annotated[
     int | None,
-    typer.Option("--proposals", min=1, help="Boxes that a detector's box head sees, per image."),
+    typer.Option(
+        "--proposals", min=1, max=1_000_000, help="Boxes that a detector's box head sees, per image."
+    ),
 ]
 DetectionsOpt = Annotated[
     int | None,
-    typer.Option("--detections", min=1, help="Boxes that a detector returns; its other heads run on all."),
+    typer.Option(
+        "--detections",
+        min=1,
+        max=1_000_000,
+        help="Boxes that a detector returns; its other heads run on all.",
+    ),
 ]
 TrustOpt = Annotated[
     bool,

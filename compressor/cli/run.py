@@ -22,7 +22,8 @@ def run(
         typer.Option("--set", help="Any setting, lr=0.05 (training) or prune.macs=0.5; repeatable."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Seed of everything random.", show_default=False)
+        int | None,
+        typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of everything random.", show_default=False),
     ] = None,
     device: DeviceOpt = "cpu",
     dry_run: Annotated[

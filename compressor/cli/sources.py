@@ -1,5 +1,6 @@
 """From what the user typed to a model in memory."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,13 +139,13 @@ def open_device(name: str) -> torch.device:
         UsageError: the name means nothing.
         BackendMissingError: CUDA was asked for and is not usable.
     """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {name!r}", "use cpu, cuda or cuda:N.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise BackendMissingError("CUDA is not usable here", "use --device cpu, or see: compress doctor.")
-    return device
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        raise UsageError(f"unknown device {foreign(name)!r}", "use cpu, cuda or cuda:N.")
+    kind, _, index = name.partition(":")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        words = name.replace("cuda", "CUDA")
+        raise BackendMissingError(f"{words} is not usable here", "use --device cpu, or see: compress doctor.")
+    return torch.device(name)
 
 
 def seed_all(seed: int) -> None:

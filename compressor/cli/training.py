@@ -1,10 +1,10 @@
 """Training options: a recipe file, overridden by --epochs, --seed and --set."""
 
 import dataclasses
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from compressor.base.documents import parse_toml
 from compressor.errors import UsageError
 from compressor.types import Recipe
 
@@ -33,8 +33,8 @@ def parse_setting(setting: str, option: str) -> tuple[str, object]:
     """
     key, _, text = setting.partition("=")
     try:
-        return key, tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+        return key, parse_toml(f"x = {text}", option, "")["x"]
+    except UsageError:
         if text.isidentifier():
             return key, text
         raise UsageError(

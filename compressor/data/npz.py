@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.base.bounds import require_memory
+from compressor.base.text import foreign
 from compressor.data import DATASETS
 from compressor.data.sources import ArrayPixels, Labelled, Source, require_argument
 from compressor.errors import UsageError
@@ -18,6 +20,7 @@ from compressor.types import InputSpec
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 _OWN = ("x_val", "y_val")
+_BOMB_BYTES, _BOMB_RATIO = 2**30, 50
 _LAYOUT = f"an archive of numpy.savez with {', '.join(_KEYS)}; x uint8 (n, height, width, channels), y (n,)"
 
 
@@ -43,6 +46,7 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         raise UsageError(f"there is no file {path}", f"npz:FILE needs {_LAYOUT}")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            _check_size(archive, path)
             missing = [key for key in _KEYS if key not in archive]
             if missing:
                 raise UsageError(f"{path} lacks {', '.join(missing)}", f"npz:FILE needs {_LAYOUT}")
@@ -58,6 +62,18 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     ) as error:
         # a plain .npy file gives an array, which is no context manager (TypeError, AttributeError)
         raise UsageError(f"{path} is not a readable archive of plain arrays: {error}", _LAYOUT) from error
+
+
+def _check_size(archive: "np.lib.npyio.NpzFile", path: Path) -> None:
+    """Refuse an archive whose arrays do not fit into memory, or that unpacks to far more than images do."""
+    entries = archive.zip.infolist() if archive.zip else []
+    unpacked, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
+    hint = "store it with numpy.savez, or give fewer images"
+    require_memory(unpacked, f"{foreign(path)} unpacked", hint)
+    if unpacked > max(_BOMB_BYTES, _BOMB_RATIO * packed):
+        raise UsageError(
+            f"{foreign(path)} would unpack to {unpacked / 2**30:.1f} GiB from {packed:,} bytes", hint
+        )
 
 
 def _split(arrays: dict[str, NDArray[np.generic]], split: str, path: Path) -> Labelled:

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from compressor.base.bounds import require_memory
 from compressor.data import DATASETS
 from compressor.data.sources import ArrayPixels, Labelled, Source
 from compressor.errors import UsageError
@@ -24,13 +25,18 @@ def synthetic(argument: str, inputs: InputSpec) -> Source:
         UsageError: ``argument`` is not four positive numbers.
     """
     del inputs  # the size is the argument's; whether it fits the model is checked for every kind alike
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", argument)
+    match = re.fullmatch("x".join([r"([1-9]\d{0,9})"] * 4), argument)
     if match is None:
         raise UsageError(
             f"data 'synthetic:{argument}' is not of the form synthetic:NxCxHxW",
             "give the number of images and their size, for instance synthetic:512x3x32x32",
         )
     count, channels, height, width = (int(number) for number in match.groups())
+    require_memory(
+        2 * count * channels * height * width,
+        f"data 'synthetic:{argument}'",
+        "ask for fewer or smaller images",
+    )
     generator = np.random.default_rng(_SEED)
     shape = (height, width, channels)
     return Source(

@@ -3,13 +3,13 @@
 import copy
 import dataclasses
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from compressor.base.documents import read_toml
 from compressor.errors import UsageError
 from compressor.pipeline.settings import (
     DataTable,
@@ -33,12 +33,7 @@ def read_tables(path: Path) -> Tables:
     Raises:
         UsageError: the file is missing or no TOML.
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(
-            f"cannot read recipe {path}: {error}", "give a TOML file with [model] and [prune]; see recipes/."
-        ) from error
+    return read_toml(path, "give a TOML file with [model] and [prune]; see recipes/.")
 
 
 def with_changes(tables: Tables, changes: Mapping[str, object]) -> Tables:

@@ -10,6 +10,9 @@ import re
 from compressor.errors import UsageError
 
 _TERM = re.compile(r"\[([^\[\]]*)\](?:\*(\d+))?")
+_MOST = 100_000
+"""Rates in a string; no network has as many layers."""
+
 _HINT = 'write brackets joined by +, each optionally repeated: "[0.]+[0.1]*3+[0.35]*16".'
 
 
@@ -26,7 +29,10 @@ def parse_rates(text: str) -> tuple[float, ...]:
         if term is None:
             raise UsageError(f"cannot read the rates at {rest[:20]!r} in {text!r}", _HINT)
         numbers = [_number(part, text) for part in term.group(1).split(",")]
-        rates += numbers * int(term.group(2) or 1)
+        repeats = int(term.group(2) or 1) if len(term.group(2) or "") < 10 else _MOST
+        if len(rates) + len(numbers) * repeats > _MOST:
+            raise UsageError(f"{text[:60]!r} has more than {_MOST:,} rates", "give one per layer.")
+        rates += numbers * repeats
         rest = rest[term.end() :]
         if not rest:
             return tuple(rates)

@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from compressor.base.documents import read_toml
 from compressor.errors import UsageError
 from compressor.registry import unknown_name
 from compressor.types import Recipe
@@ -20,13 +20,7 @@ def recipe_from_toml(path: Path) -> Recipe:
         UsageError: the file is missing or no TOML, a key is unknown (close ones are suggested), or a value
             has the wrong type or is out of range.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(
-            f"cannot read recipe {path}: {error}", "give a TOML file of recipe fields"
-        ) from error
-    return recipe_from_table(table, where=str(path))
+    return recipe_from_table(read_toml(path, "give a TOML file of recipe fields"), where=str(path))
 
 
 def recipe_from_table(table: Mapping[str, object], *, where: str) -> Recipe:

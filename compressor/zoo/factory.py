@@ -5,6 +5,7 @@ because a file says so: see `Trust`.
 """
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ def from_factory(name: str) -> Architecture:
         UsageError: the module or the factory does not exist.
     """
     path, _, attribute = name.partition(":")
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", name):
+        raise UsageError(f"{foreign(name)} names no factory", "write package.module:factory.")
     factory = _imported(path, attribute, name)
     shapes = getattr(factory, "input_shapes", ((3, 224, 224),))
     spec = InputSpec(shapes=tuple(tuple(int(n) for n in shape) for shape in shapes))

@@ -22,7 +22,10 @@ def polygons_of(outline: list[list[float]] | None) -> list[list[float]]:
 
 def covers(outline: RunLengths, image: ImageRecord) -> bool:
     """Say whether a run-length code describes every pixel of an image once."""
-    counts = _counts(outline.counts)
+    try:
+        counts = _counts(outline.counts)
+    except (ValueError, OverflowError):
+        return False
     size = (image.height, image.width)
     return outline.size == size and counts.sum() == image.height * image.width and bool((counts >= 0).all())
 

@@ -9,10 +9,20 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import FiniteFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from compressor.base.text import foreign
 from compressor.errors import UsageError
+
+Number = Annotated[float, Field(ge=-1e7, le=1e7, allow_inf_nan=False)]
+"""A coordinate in pixels: native code fills polygons and trusts its caller."""
+Area = Annotated[float, Field(ge=-1e14, le=1e14, allow_inf_nan=False)]
+Side = Annotated[int, Field(gt=0, le=100_000)]
+Count = Annotated[int, Field(ge=-(2**40), le=2**40)]
+Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""What fits into 64 bits, as the COCO libraries keep it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,18 +34,18 @@ class RunLengths:
         counts: the lengths, or pycocotools' compressed text of them.
     """
 
-    size: tuple[int, int]
-    counts: list[int] | str
+    size: tuple[Side, Side]
+    counts: list[Count] | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord:
     """One entry of ``images``; sizes in pixels."""
 
-    id: int
+    id: Id
     file_name: str
-    width: PositiveInt
-    height: PositiveInt
+    width: Side
+    height: Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +64,14 @@ class ObjectRecord:
         num_keypoints: how many points are labelled; None where the file does not say.
     """
 
-    id: int
-    image_id: int
-    category_id: int
-    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
-    area: FiniteFloat | None = None
+    id: Id
+    image_id: Id
+    category_id: Id
+    bbox: tuple[Number, Number, Number, Number]
+    area: Area | None = None
     iscrowd: int = 0
-    segmentation: list[list[FiniteFloat]] | RunLengths | None = None
-    keypoints: list[FiniteFloat] | None = None
+    segmentation: list[list[Number]] | RunLengths | None = None
+    keypoints: list[Number] | None = None
     num_keypoints: int | None = None
 
     @property
@@ -79,7 +89,7 @@ class ObjectRecord:
 class CategoryRecord:
     """One entry of ``categories``; ``keypoints`` names its points, if it has any."""
 
-    id: int
+    id: Id
     name: str
     keypoints: tuple[str, ...] = ()
 
@@ -103,12 +113,14 @@ def read_document(path: Path) -> Document:
     try:
         document = TypeAdapter(Document).validate_json(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", "check the file's permissions") from error
+        raise UsageError(
+            f"cannot read {path}: {error.strerror or error}", "check the file's permissions"
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "top level"
         raise UsageError(
-            f"{path}: {place}: {first['msg']}",
+            f"{path}: {foreign(place)}: {foreign(first['msg'])}",
             "the file is cut short, damaged, or not in COCO's object detection format",
         ) from error
     _check_unique(path, "image", (image.id for image in document.images))

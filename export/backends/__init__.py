@@ -1,5 +1,6 @@
 """Runtimes, one file each: a registry of backends that open a file and run it."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from compressor.base.text import foreign
 from compressor.errors import BackendMissingError, UsageError
 from compressor.registry import Registry
 from compressor.zoo import NOBODY, Trust
@@ -36,10 +38,12 @@ class SessionOptions:
     trust: Trust = NOBODY
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
-            raise UsageError(f"unknown device {self.device!r}", "use cpu, cuda, or cuda:0, cuda:1 ...")
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"{self.threads} threads are too few", "give a number from 1, or leave it out")
+        check_device(self.device)
+        most = max(_MOST_THREADS, 4 * (os.cpu_count() or 1))
+        if self.threads is not None and not 1 <= self.threads <= most:
+            raise UsageError(
+                f"cannot run on {self.threads} threads", f"give a number from 1 to {most}, or leave it out"
+            )
 
     @property
     def cuda_index(self) -> int:
@@ -104,15 +108,29 @@ class Backend(Protocol):
         """
 
 
+_MOST_THREADS: Final = 64  # more than any CPU of a small server has, and few enough to end
+
 BACKENDS: Final[Registry[Backend]] = Registry("backend", "export.backends")
+
+
+def check_device(name: str) -> None:
+    """Refuse a name that is none of a device.
+
+    Raises:
+        UsageError: naming the ones there are.
+    """
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        raise UsageError(f"unknown device {foreign(name)!r}", "use cpu, cuda, or cuda:0, cuda:1 ...")
 
 
 def require_device(backend: Backend, device: str) -> None:
     """Refuse a device that the backend cannot use.
 
     Raises:
+        UsageError: there is no such device.
         BackendMissingError: with the backend's own reason.
     """
+    check_device(device)
     reason = backend.missing(device)
     if reason is not None:
         raise BackendMissingError(

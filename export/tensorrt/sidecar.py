@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import compressor
-from compressor.base.documents import check_schema, decode, encode
+from compressor.base.documents import check_schema, decode, encode, parse_json, read_json
 from compressor.errors import ArtifactError, UsageError
 from compressor.types import InputSpec
 from export.tensorrt.device import GpuFacts
@@ -101,16 +101,13 @@ def read_record(engine: Path) -> EngineRecord:
         ArtifactError: there is no sidecar, or it is damaged or of another schema.
     """
     path = sidecar_path(engine)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise ArtifactError(
             f"{engine} has no sidecar {path.name}, so nothing says where it came from, and an engine is"
             " native code",
             "build it here from the ONNX file (compress export --format tensorrt), or copy its sidecar along",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}", "build the engine again.") from error
+        )
+    data = read_json(path, "build the engine again.")
     check_schema(data, SCHEMA_VERSION, str(path))
     return decode(EngineRecord, data, str(path))
 
@@ -128,7 +125,7 @@ def read_engine_input(engine: Path) -> InputSpec:
             f"{engine} does not say what it takes: its ONNX file was not written by compress export",
             "give --input, for instance 3x224x224.",
         )
-    return decode(InputSpec, json.loads(text), str(sidecar_path(engine)))
+    return decode(InputSpec, parse_json(text, str(engine)), str(sidecar_path(engine)))
 
 
 def verify(record: EngineRecord, engine: Path, content: bytes, version: str, gpu: GpuFacts) -> None:
