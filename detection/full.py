@@ -6,7 +6,8 @@ shapes keep it off TensorRT and off captured graphs.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import ClassVar
@@ -52,10 +53,16 @@ class FullDetector(nn.Module):
         Returns:
             What `detection.static.StaticDetector` returns; D is what was found.
         """
+        return self.detect(self.features(images, sizes), images, sizes)
+
+    def features(self, images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
+        """Return the feature maps by name."""
+        return features_of(self.backbone, self.canvas(images, sizes))
+
+    def detect(self, features: dict[str, Tensor], images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
+        """Return what `forward` does, from its feature maps; of ``images`` only the shape is looked at."""
         size = (sizes[0, 0], sizes[0, 1])
-        canvas = self.canvas(images, sizes)
-        features = features_of(self.backbone, canvas)
-        proposals, _ = self.rpn(ImageList(canvas, [size]), features)
+        proposals, _ = self.rpn(ImageList(images, [size]), features)
         boxes, scores, labels = self._boxes(features, proposals, size)
         outputs = {
             "num_detections": torch.ones_like(labels).sum(dim=0, keepdim=True),
@@ -65,6 +72,22 @@ class FullDetector(nn.Module):
         }
         outputs |= self._more(features, boxes, labels, size)
         return outputs | {"converged": scores.sum(dim=0, keepdim=True) >= 0}
+
+    def regions(
+        self, features: dict[str, Tensor], boxes: Tensor, labels: Tensor, sizes: Tensor
+    ) -> dict[str, Tensor]:
+        """Return masks or heat maps of given ``boxes`` (1, D, 4) with their ``labels`` (1, D)."""
+        return self._more(features, boxes[0], labels[0], (sizes[0, 0], sizes[0, 1]))
+
+    @contextmanager
+    def listening(self) -> Iterator[float]:
+        """Let everything through that scores above 0 while the block lasts; yield the usual threshold."""
+        usual = self.heads.score_thresh
+        self.heads.score_thresh = 0.0
+        try:
+            yield float(usual)
+        finally:
+            self.heads.score_thresh = usual
 
     def _boxes(
         self, features: dict[str, Tensor], proposals: list[Tensor], size: tuple[Tensor, Tensor]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol, cast
 
 from torch import nn
 
@@ -27,7 +27,7 @@ from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
 from export.onnx_files import require_free
 from export.parity import MIN_CASES, PARITY_LIMITS, ParityReport, compare, compare_on
-from export.parity_detections import MATCH_LIMITS, compare_detections, compare_detections_on
+from export.parity_detections import MATCH_LIMITS, Stages, noise_feeds, prove_detections
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
 from export.precision.calibration import Feeds
 from export.to_onnx import OnnxFile, export_onnx, file_digest
@@ -35,35 +35,30 @@ from export.to_onnx import OnnxFile, export_onnx, file_digest
 Precision = Literal["fp32", "fp16", "int8"]
 
 
-class OnNoise(Protocol):
-    """Compares two open models on seeded inputs."""
+Images = Iterable[Sequence[Array]]
+
+
+class Comparison(Protocol):
+    """Compares a file with the module that it was made from, on images, or on noise where there are none."""
 
     def __call__(  # noqa: D102  # the class says it
-        self, reference: Session, candidate: Session, inputs: InputSpec, *, limit: Any
-    ) -> ParityReport: ...
-
-
-class OnImages(Protocol):
-    """Compares two open models on given inputs."""
-
-    def __call__(  # noqa: D102  # the class says it
-        self, reference: Session, candidate: Session, feeds: Iterable[Sequence[Array]], *, limit: Any
+        self, reference: TorchSession, candidate: Session, pair: "Pair", images: Images | None
     ) -> ParityReport: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """How two forms of a model are compared.
+class Pair:
+    """What is compared.
 
     Attributes:
-        on_noise: for files that need no calibration.
-        on_images: for those that do: noise lies outside of their ranges.
-        limits: what is allowed, by precision.
+        file: the exported one.
+        inputs: what both take.
+        precision: of the file.
     """
 
-    on_noise: OnNoise
-    on_images: OnImages
-    limits: Mapping[str, Any]
+    file: Path
+    inputs: InputSpec
+    precision: Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,24 +242,38 @@ def _compared(
 ) -> ParityReport:
     options = SessionOptions(threads=settings.threads)
     reference, inputs = arch.form(settings.form)(model, manifest.input)
-    comparison = _COMPARISONS[arch.task]
-    limit = comparison.limits[settings.precision]
+    pair = Pair(file=file, inputs=inputs, precision=settings.precision)
+    images: Images | None = None
+    if settings.calibration:
+        batches = islice(settings.calibration.batches, MIN_CASES)
+        images = (feed if isinstance(feed, tuple) else (feed,) for feed in batches)
     with (
         TorchSession(reference, inputs, options) as expected,
         BACKENDS.get("onnxruntime").open(file, options) as found,
     ):
-        if settings.calibration:
-            batches = islice(settings.calibration.batches, MIN_CASES)
-            images = (feed if isinstance(feed, tuple) else (feed,) for feed in batches)
-            return comparison.on_images(expected, found, images, limit=limit)
-        return comparison.on_noise(expected, found, inputs, limit=limit)
+        return _COMPARISONS[arch.task](expected, found, pair, images)
+
+
+def _logits(reference: TorchSession, candidate: Session, pair: Pair, images: Images | None) -> ParityReport:
+    limit = PARITY_LIMITS[pair.precision]
+    if images is not None:
+        return compare_on(reference, candidate, images, limit=limit)
+    return compare(reference, candidate, pair.inputs, limit=limit)
+
+
+def _detections(
+    reference: TorchSession, candidate: Session, pair: Pair, images: Images | None
+) -> ParityReport:
+    feeds = noise_feeds(pair.inputs) if images is None else list(images)
+    return prove_detections(
+        reference, candidate, feeds, limit=MATCH_LIMITS[pair.precision],
+        stages=cast("Stages", reference.module), file=pair.file,
+    )  # fmt: skip
 
 
 _COMPARISONS: Final[Mapping[str, Comparison]] = {
-    "classification": Comparison(on_noise=compare, on_images=compare_on, limits=PARITY_LIMITS),
-    "detection": Comparison(
-        on_noise=compare_detections, on_images=compare_detections_on, limits=MATCH_LIMITS
-    ),
+    "classification": _logits,
+    "detection": _detections,
 }
 
 

@@ -1,11 +1,15 @@
 """A torchvision R-CNN as one module of static shapes."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
 from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from detection.static.atlas import AtlasLayout
 from detection.static.canvas import NormalisedCanvas
-from detection.static.heads import StaticBoxHead, StaticKeypointHead, StaticMaskHead
+from detection.static.heads import Found, StaticBoxHead, StaticKeypointHead, StaticMaskHead
 from detection.static.proposals import StaticProposals
 from detection.static.pyramid import features_of, probe
 from detection.static.settings import StaticSettings
@@ -59,7 +63,14 @@ class StaticDetector(nn.Module):
               more than ``settings.candidates`` pairs were not needed to fill D rows. Where it is false,
               detections may differ from torchvision's: raise ``nms_iterations`` or ``candidates``.
         """
-        features = features_of(self.backbone, self.canvas(images, sizes))
+        return self.detect(self.features(images, sizes), images, sizes)
+
+    def features(self, images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
+        """Return the feature maps by name."""
+        return features_of(self.backbone, self.canvas(images, sizes))
+
+    def detect(self, features: Mapping[str, Tensor], images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
+        """Return what `forward` does, from its feature maps; ``images`` are not looked at."""
         proposals = self.rpn(features, sizes)
         atlas = self.layout(features)
         found = self.boxes(atlas, proposals, sizes)
@@ -69,8 +80,31 @@ class StaticDetector(nn.Module):
             "scores": found.scores,
             "labels": found.labels,
         }
+        outputs |= self._regions(atlas, found)
+        return outputs | {"converged": proposals.settled & found.exact}
+
+    def regions(
+        self, features: Mapping[str, Tensor], boxes: Tensor, labels: Tensor, sizes: Tensor
+    ) -> dict[str, Tensor]:
+        """Return masks or heat maps of given ``boxes`` (B, D, 4) with their ``labels`` (B, D)."""
+        exact = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
+        found = Found(boxes=boxes, scores=torch.ones_like(boxes[..., 0]), labels=labels, exact=exact)
+        return self._regions(self.layout(features), found)
+
+    @contextmanager
+    def listening(self) -> Iterator[float]:
+        """Let everything through that scores above 0 while the block lasts; yield the usual threshold."""
+        usual = self.boxes.score_thresh
+        self.boxes.score_thresh = 0.0
+        try:
+            yield usual
+        finally:
+            self.boxes.score_thresh = usual
+
+    def _regions(self, atlas: Tensor, found: Found) -> dict[str, Tensor]:
+        outputs = {}
         if self.masks is not None:
             outputs["masks"] = self.masks(atlas, found)
         if self.keypoints is not None:
             outputs["heatmaps"] = self.keypoints(atlas, found)
-        return outputs | {"converged": proposals.settled & found.exact}
+        return outputs

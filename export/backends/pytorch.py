@@ -35,6 +35,11 @@ class TorchSession:
         self.input_names = input_names(inputs)
         self.output_names: tuple[str, ...] = ()
 
+    @property
+    def module(self) -> nn.Module:
+        """The module behind the session, whose parts a comparison may run alone."""
+        return self._model
+
     def run(self, feed: Feed) -> dict[str, Array]:
         """Compute the outputs; see `export.backends.Session.run`."""
         if not self.output_names:
