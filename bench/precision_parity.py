@@ -38,10 +38,11 @@ from compressor.zoo import find
 from detection.coco import CocoSet
 from detection.task import DETECTION
 from export.backends import BACKENDS, SessionOptions
-from export.deploy import Calibration, Deployed, DeploySettings, Precision, deploy
+from export.deploy import Calibration, Deployed, DeploySettings, deploy
 from export.metadata import read_input, read_properties
 from export.model_io import example_arrays
 from export.precision.calibration import Feeds
+from export.proof import Precision
 
 RESULTS: Final = Path(__file__).parent / "results" / "precision_parity.json"
 CLASSIFIERS: Final = (

@@ -6,11 +6,11 @@ artifact's own model, so that it covers both.
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, Protocol, cast
+from typing import Final
 
 from torch import nn
 
@@ -22,43 +22,19 @@ from compressor.errors import UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec
 from compressor.zoo import Architecture
-from export.backends import BACKENDS, Array, Session, SessionOptions
+from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
 from export.onnx_files import require_free
-from export.parity import MIN_CASES, PARITY_LIMITS, ParityReport, compare, compare_on
-from export.parity_detections import MATCH_LIMITS, Stages, noise_feeds, prove_detections
+from export.parity import (
+    LARGEST_BATCH,
+    MIN_CASES,
+    ParityReport,
+)
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
 from export.precision.calibration import Feeds
+from export.proof import COMPARISONS, Images, Pair, Precision
 from export.to_onnx import OnnxFile, export_onnx, file_digest
-
-Precision = Literal["fp32", "fp16", "int8"]
-
-
-Images = Iterable[Sequence[Array]]
-
-
-class Comparison(Protocol):
-    """Compares a file with the module that it was made from, on images, or on noise where there are none."""
-
-    def __call__(  # noqa: D102  # the class says it
-        self, reference: TorchSession, candidate: Session, pair: "Pair", images: Images | None
-    ) -> ParityReport: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """What is compared.
-
-    Attributes:
-        file: the exported one.
-        inputs: what both take.
-        precision: of the file.
-    """
-
-    file: Path
-    inputs: InputSpec
-    precision: Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +66,7 @@ class DeploySettings:
         int8: how to quantise.
         calibration: needed for int8.
         keep: glob patterns of modules that stay fp32 in fp16.
+        largest: most images in a call when the file is served; it is compared at that size too.
     """
 
     precision: Precision = "fp32"
@@ -100,6 +77,7 @@ class DeploySettings:
     int8: Int8Settings = field(default_factory=Int8Settings)
     calibration: Calibration | None = None
     keep: tuple[str, ...] = ()
+    largest: int = LARGEST_BATCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +220,7 @@ def _compared(
 ) -> ParityReport:
     options = SessionOptions(threads=settings.threads)
     reference, inputs = arch.form(settings.form)(model, manifest.input)
-    pair = Pair(file=file, inputs=inputs, precision=settings.precision)
+    pair = Pair(file=file, inputs=inputs, precision=settings.precision, largest=settings.largest)
     images: Images | None = None
     if settings.calibration:
         batches = islice(settings.calibration.batches, MIN_CASES)
@@ -251,30 +229,7 @@ def _compared(
         TorchSession(reference, inputs, options) as expected,
         BACKENDS.get("onnxruntime").open(file, options) as found,
     ):
-        return _COMPARISONS[arch.task](expected, found, pair, images)
-
-
-def _logits(reference: TorchSession, candidate: Session, pair: Pair, images: Images | None) -> ParityReport:
-    limit = PARITY_LIMITS[pair.precision]
-    if images is not None:
-        return compare_on(reference, candidate, images, limit=limit)
-    return compare(reference, candidate, pair.inputs, limit=limit)
-
-
-def _detections(
-    reference: TorchSession, candidate: Session, pair: Pair, images: Images | None
-) -> ParityReport:
-    feeds = noise_feeds(pair.inputs) if images is None else list(images)
-    return prove_detections(
-        reference, candidate, feeds, limit=MATCH_LIMITS[pair.precision],
-        stages=cast("Stages", reference.module), file=pair.file,
-    )  # fmt: skip
-
-
-_COMPARISONS: Final[Mapping[str, Comparison]] = {
-    "classification": _logits,
-    "detection": _detections,
-}
+        return COMPARISONS[arch.task](expected, found, pair, images)
 
 
 def _shipped(companion: Path | None, path: Path) -> Path | None:

@@ -75,7 +75,7 @@ class MatchLimit:
 
 MATCH_LIMITS: Final[Mapping[str, MatchLimit]] = MappingProxyType(
     {
-        "fp32": MatchLimit(unmatched=0.005, min_iou=0.99, max_score_error=1e-3, noise=5e-6),
+        "fp32": MatchLimit(unmatched=0.005, min_iou=0.99, max_score_error=1e-3, noise=2e-6),
         "fp16": MatchLimit(
             unmatched=0.1, min_iou=0.9, max_score_error=0.02, noise=2e-3, regions=0.05, spare=2
         ),
@@ -119,11 +119,11 @@ def compare_detections(
         ParityError: outputs have other names or make no sense, too few detections match, masks or heat maps
             differ, or nothing was detected, so that nothing was compared.
     """
-    feeds = noise_feeds(inputs, batches, seed)
+    feeds = canvas_noise(inputs, batches, seed)
     return compare_detections_on(reference, candidate, feeds, limit=limit, stages=stages)
 
 
-def noise_feeds(
+def canvas_noise(
     inputs: InputSpec, batches: Sequence[int] = (1, 1, 1, 1, 2), seed: int = 0
 ) -> list[tuple[Array, ...]]:
     """Return seeded canvases and sizes, one pair per batch size."""

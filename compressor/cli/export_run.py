@@ -21,9 +21,11 @@ from compressor.data import DataSplits
 from compressor.training import TASKS
 from compressor.types import InputSpec
 from export.backends import SessionOptions
-from export.deploy import Calibration, Deployed, DeploySettings, Precision, deploy
+from export.deploy import Calibration, Deployed, DeploySettings, deploy
+from export.parity import LARGEST_BATCH
 from export.precision import Int8Settings
 from export.precision.calibration import Feeds
+from export.proof import Precision
 
 _CALIBRATION_BATCH: Final = 8
 
@@ -124,6 +126,7 @@ def _settings(request: Request, model: nn.Module, manifest: Manifest) -> DeployS
         int8=Int8Settings(runtime=request.target, method=request.calib_method, keep=request.keep),
         calibration=_calibration(request, model, manifest) if request.precision == "int8" else None,
         keep=request.keep,
+        largest=LARGEST_BATCH if request.format == "onnx" else request.batches[2],
     )
 
 

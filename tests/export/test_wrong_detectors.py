@@ -22,7 +22,7 @@ from detection.deployed import deployed
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.parity import ParityReport
-from export.parity_detections import MATCH_LIMITS, noise_feeds, prove_detections
+from export.parity_detections import MATCH_LIMITS, canvas_noise, prove_detections
 from export.precision import to_fp16
 from export.to_onnx import export_onnx
 
@@ -94,7 +94,12 @@ def prove(right: Right, file: Path, precision: str = "fp32") -> ParityReport:
         BACKENDS.get("onnxruntime").open(file, options) as candidate,
     ):
         return prove_detections(
-            reference, candidate, noise_feeds(inputs), limit=MATCH_LIMITS[precision], stages=module, file=file
+            reference,
+            candidate,
+            canvas_noise(inputs),
+            limit=MATCH_LIMITS[precision],
+            stages=module,
+            file=file,
         )
 
 
