@@ -9,7 +9,7 @@ from torch import nn
 
 from compressor.cli import output
 from compressor.cli.sources import open_device, open_model, parse_shapes, trust_in
-from compressor.data import DataSplits
+from compressor.data import DataSplits, ImageSet
 from compressor.errors import UsageError
 from compressor.scores import Score
 from compressor.training import TASKS, Task
@@ -78,10 +78,10 @@ def say_unless_settled(label: str, model: nn.Module) -> None:
         )
 
 
-def accuracy_of_file(path: Path, data: DataSplits, backend: str, options: SessionOptions) -> Score:
-    """Return the score of an exported file on the validation split of data that is open already."""
+def accuracy_of_file(path: Path, images: ImageSet, backend: str, options: SessionOptions) -> Score:
+    """Return the score of an exported file on a split of data that is open already."""
     with _opened(path, backend, options, None) as (task, model, _):
-        return task.score(model, data.val)
+        return task.score(model, images)
 
 
 @contextmanager

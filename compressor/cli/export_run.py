@@ -139,7 +139,7 @@ def _calibration(request: Request, model: nn.Module, manifest: Manifest) -> Cali
 
     def score(file: Path) -> float:
         options = SessionOptions(threads=request.threads)
-        return accuracy_of_file(file, data, "onnxruntime", options).quality
+        return accuracy_of_file(file, data.val, "onnxruntime", options).quality
 
     batches = _Feeds(data, manifest.input, request.calib_images)
     return Calibration(batches=batches, score=score, limit=request.auto)

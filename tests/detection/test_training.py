@@ -98,7 +98,7 @@ def test_files_in_fewer_bits_find_what_was_learned(
     deployed = deploy(overfitted.model, manifest, tmp_path / "small.onnx", settings)
     assert deployed.precision is not None
     assert deployed.precision.share > 0.9
-    score = accuracy_of_file(deployed.file.path, data, "test", "onnxruntime", SessionOptions(threads=1))
+    score = accuracy_of_file(deployed.file.path, data.test, "onnxruntime", SessionOptions(threads=1))
     assert isinstance(score, AveragePrecision)
     assert score.box50 is not None
     assert score.box50 > 90

@@ -253,7 +253,7 @@ REFUSED = {
         "two.txt has 2 lines, the model has 3 classes",
     ),
     "no names": (["detector", "a.png", "-o", "o.png", "--names", "three.txt"], "cannot read three.txt"),
-    "no threads": (["detector", "a.png", "-o", "o.png", "--threads", "0"], "0 threads are too few"),
+    "no threads": (["detector", "a.png", "-o", "o.png", "--threads", "0"], "cannot run on 0 threads"),
     "no device": (["detector", "a.png", "-o", "o.png", "--device", "tpu"], "unknown device"),
 }
 

@@ -31,7 +31,7 @@ def files(
     artifact = tmp_path / "artifact"
     artifact.mkdir()
     stub = SimpleNamespace(
-        load_artifact=lambda path: (tiny_net(), SimpleNamespace(input=image)),
+        load_artifact=lambda path, trust: (tiny_net(), SimpleNamespace(input=image)),
         architecture_of=lambda manifest: SimpleNamespace(deployed=lambda model, inputs: (model, inputs)),
     )
     monkeypatch.setitem(sys.modules, "compressor.artifact", stub)

@@ -47,7 +47,7 @@ def test_missing_headers_of_python_are_named(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_cannot_be_compiled_whole_does_not_run_uncompiled(tmp_path: Path) -> None:
-    backend = CompiledBackend(load=lambda path: (Branching(), ROW))
+    backend = CompiledBackend(load=lambda path, trust: (Branching(), ROW))
     if (reason := backend.missing("cpu")) is not None:
         pytest.skip(reason)
     with (
