@@ -26,6 +26,7 @@ from compressor.base.documents import (
 )
 from compressor.base.files import whole_folder
 from compressor.base.locks import owned
+from compressor.base.text import foreign
 from compressor.card import model_card
 from compressor.cost import macs_of, measure
 from compressor.errors import ArtifactError, UsageError
@@ -225,8 +226,8 @@ def load_artifact(
     missing = [k for k in problems.missing_keys if k not in tied]
     if missing or problems.unexpected_keys:
         raise ArtifactError(
-            f"{path / WEIGHTS} does not fit {manifest.arch}: missing {missing[:3]}, "
-            f"unknown {problems.unexpected_keys[:3]}",
+            f"{path / WEIGHTS} does not fit {foreign(manifest.arch)}: missing {foreign(missing[:3])}, "
+            f"unknown {foreign(problems.unexpected_keys[:3])}",
             "the artifact was written by another version of the architecture; prune again.",
         )
     return model.eval(), manifest
@@ -248,7 +249,7 @@ def read_manifest(path: Path, trust: Trust = NOBODY) -> Manifest:
     expected = data.pop("digest", None)
     if expected != digest(data):
         raise ArtifactError(
-            f"{file} was changed: its digest is {digest(data)}, expected {expected}",
+            f"{file} was changed: its digest is {digest(data)}, expected {foreign(expected)}",
             "write the artifact again; manifests are not edited by hand.",
         )
     trust.require(manifest.arch, str(path))

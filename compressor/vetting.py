@@ -99,3 +99,5 @@ def _check_fit(state: Mapping[str, Tensor], template: Template, where: str) -> N
                 f"not {wanted.dtype} of shape {tuple(wanted.shape)}",
                 _HINT,
             )
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ArtifactError(f"{where}: {foreign(name)} holds NaN or infinity", "train or prune it again.")

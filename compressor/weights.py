@@ -71,7 +71,11 @@ def load_state(model: nn.Module, state: State, path: Path, arch: Architecture) -
     if wrong or missing or extra:
         raise UsageError(_misfit(path, arch.name, own, state, wrong, missing, extra), _FIT_HINT)
     for name, tensor in state.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        if tensor.is_floating_point() != own[name].is_floating_point():
+            raise UsageError(
+                f"{foreign(path)}: {foreign(name)} is {tensor.dtype}, not {own[name].dtype}", _SAVE_HINT
+            )
+        if tensor.is_floating_point() and not bool(tensor.to(own[name].dtype).isfinite().all()):
             raise UsageError(
                 f"{foreign(path)}: {foreign(name)} holds NaN or infinity",
                 "the training that wrote it diverged; take an earlier checkpoint.",
@@ -115,13 +119,18 @@ def read_state(path: Path) -> State:
     if not tensors:
         raise UsageError(f"{foreign(path)} holds no tensors with names", _SAVE_HINT)
     for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        if not plain or tensor.dtype not in _DTYPES:
             raise UsageError(
                 f"{foreign(path)}: {foreign(name)} is no plain tensor of real numbers", _SAVE_HINT
             )
     return tensors
 
 
+_DTYPES = (
+    torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8,
+    torch.int16, torch.int32, torch.int64,
+)  # fmt: skip
 _SAVE_HINT = "save the dense model's with torch.save(model.state_dict(), path)."
 
 

@@ -159,6 +159,7 @@ def _locked_folder(place: Path) -> tuple[Path, int]:
         descriptor = lock(folder)
         if descriptor is not None:
             return folder, descriptor
+        shutil.rmtree(folder, ignore_errors=True)
     raise OSError(f"no temporary folder can be locked in {place}")
 
 

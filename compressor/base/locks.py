@@ -41,17 +41,19 @@ def _acquired(file: Path, path: Path) -> int:
         if descriptor is not None:
             file.write_text(f"{os.getpid()}")
             return descriptor
+        # No holder: it has just let go, or has not written its number yet. A dead one: its orphans hold it.
         holder = _holder(file)
-        if holder is None or _alive(holder) or time.monotonic() > patience:
+        if (holder is not None and _alive(holder)) or time.monotonic() > patience:
             who = f"process {holder}" if holder else "another process"
             raise UsageError(
                 f"{path} is being written by {who}",
                 "wait until that has ended, or choose another -o.",
             )
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def _holder(file: Path) -> int | None:
+    """Return the process that says it holds a lock, None where there is no such file or it is still empty."""
     try:
         return int(file.read_text() or "0") or None
     except (OSError, ValueError):

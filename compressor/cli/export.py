@@ -7,6 +7,7 @@ import typer
 
 from compressor.cli.options import (
     ArtifactArg,
+    ClassesOpt,
     DetectionsOpt,
     InputOpt,
     JsonOpt,
@@ -14,6 +15,7 @@ from compressor.cli.options import (
     ProposalsOpt,
     ThreadsOpt,
     TrustOpt,
+    WeightsOpt,
 )
 from compressor.errors import UsageError
 
@@ -65,6 +67,8 @@ def export(
     batch: Annotated[
         str, typer.Option("--batch", help="Smallest, tuned and largest batch of an engine.")
     ] = "1,8,32",
+    weights: WeightsOpt = None,
+    classes: ClassesOpt = None,
     shape: InputOpt = None,
     proposals: ProposalsOpt = None,
     detections: DetectionsOpt = None,
@@ -72,7 +76,7 @@ def export(
     trust_code: TrustOpt = False,
     json: JsonOpt = False,
 ) -> None:
-    """Export ARTIFACT with a dynamic batch axis and compare the file with PyTorch; exit 4 if they differ.
+    """Export ARTIFACT, or a model by name, with a dynamic batch axis; exit 4 if it differs from PyTorch.
 
     Examples: compress export half -o half.onnx; compress export half -o half16.onnx --precision fp16;
     compress export half -o half8.onnx --precision int8 --calib imagefolder:imagenet --int8-auto 0.5;
@@ -89,7 +93,8 @@ def export(
     runtime = target or ("tensorrt" if format == "tensorrt" else "cpu")
     run(
         Request(
-            artifact=Path(artifact), output=path, format=format, precision=precision, target=runtime,
+            artifact=Path(artifact), weights=weights, classes=classes, output=path, format=format,
+            precision=precision, target=runtime,
             align=_multiple(align), calib=calib, calib_images=calib_images, calib_method=calib_method,
             auto=auto, keep=tuple(keep or ()), batches=_batches(batch), shape=shape,
             levers={"proposals": proposals, "detections": detections}, threads=threads, json=json,

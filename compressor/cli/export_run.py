@@ -10,13 +10,13 @@ from typing import Any, Final, Literal
 import torch
 from torch import nn
 
-from compressor.artifact import Manifest, architecture_of
+from compressor.artifact import Manifest, architecture_of, is_artifact, unpruned
 from compressor.base.documents import encode
 from compressor.base.files import scratch
 from compressor.base.locks import owned
 from compressor.cli import output
 from compressor.cli.evaluate_run import accuracy_of_file
-from compressor.cli.sources import Levers, open_artifact, trust_in
+from compressor.cli.sources import Levers, open_artifact, open_model, trust_in
 from compressor.data import DataSplits
 from compressor.training import TASKS
 from compressor.types import InputSpec
@@ -35,6 +35,8 @@ class Request:
     """One ``compress export``, as typed."""
 
     artifact: Path
+    weights: Path | None
+    classes: int | None
     output: Path
     format: Literal["onnx", "tensorrt", "triton"]
     precision: Precision
@@ -56,9 +58,7 @@ class Request:
 
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
-    model, manifest = open_artifact(
-        request.artifact, request.shape, request.levers, trust_in([], everything=request.trust_code)
-    )
+    model, manifest = _opened(request)
     deployed, more = _FORMATS[request.format](request, model, manifest)
     document = _document(request, manifest, deployed) | more
     if request.json:
@@ -67,6 +67,18 @@ def run(request: Request) -> None:
     output.show(*_sentences(request, deployed))
     for name, value in more.items():
         output.show(f"{name.replace('_', ' ')}: {value}")
+
+
+def _opened(request: Request) -> tuple[nn.Module, Manifest]:
+    """Return a model and what it is: of an artifact, or dense by name with a checkpoint or random weights."""
+    trust = trust_in([str(request.artifact)], everything=request.trust_code)
+    if is_artifact(request.artifact) and not (request.weights or request.classes):
+        return open_artifact(request.artifact, request.shape, request.levers, trust)
+    source = open_model(
+        str(request.artifact), request.weights, request.classes, request.shape, request.levers, trust
+    )
+    output.say(f"{request.artifact}: {source.weights}")
+    return source.model, unpruned(source.model, source.arch, weights_from=source.weights)
 
 
 def _onnx(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:

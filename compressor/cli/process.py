@@ -51,8 +51,12 @@ def take_own_packages() -> None:
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM inside the block into `Interrupted`, so that everything is cleaned up."""
+    owner = os.getpid()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a worker that loads data inherited this, and ends as workers do
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         raise Interrupted
 
     kinds = (signal.SIGINT, signal.SIGTERM)

@@ -117,6 +117,13 @@ def _with(change: object) -> dict[str, object]:
         ({"w": torch.ones(2, dtype=torch.complex64)}, "w is no plain tensor"),
         ({"w\x1b[2J\n# x": torch.ones(2)}, r"w\\x1b\[2J\\x0a# x"),
         ({"w": torch.ones(1).expand(10**7, 10**6)}, "does not fit"),
+        ({"w": torch.ones(2).to(torch.float8_e4m3fn)}, "w is no plain tensor"),
+        ({"w": torch.ones(2, device="meta")}, "w is no plain tensor"),
+        (_with(lambda s: s.update({"fc.bias": torch.ones(10, dtype=torch.int64)})), "fc.bias is torch.int64"),
+        (
+            _with(lambda s: s.update({"fc.bias": torch.full((10,), 1e300, dtype=torch.float64)})),
+            "fc.bias holds NaN",
+        ),
         ([1, 2], "no state dict"),
         ({"state_dict": {"state_dict": {}}}, "no tensors"),
         (_with(lambda s: s.update({"fc.bias": torch.full((10,), float("nan"))})), "fc.bias holds NaN"),
