@@ -26,11 +26,9 @@ from bench.damage import damaged, restructured
 from compressor.artifact import load_artifact, save_artifact, unpruned
 from compressor.base.documents import digest, read_json
 from compressor.base.files import scratch
-from compressor.cli.inspect_cache import DENSE, open_qualities
 from compressor.criteria import CRITERIA
 from compressor.data import open_data
 from compressor.errors import CompressError
-from compressor.pipeline.files import pipeline_from_tables, read_tables
 from compressor.plan import plan_from_json
 from compressor.prune import make_plan
 from compressor.shrink import shrink
@@ -160,30 +158,6 @@ def _npz(folder: Path) -> Subject:
     return Subject(path=path, good=path.read_bytes(), read=read)
 
 
-def _recipe(folder: Path) -> Subject:
-    path = folder / "r.toml"
-    path.write_text(
-        '[model]\narch = "resnet20_cifar"\n[prune]\nmacs = 0.5\n[training]\nepochs = 3\nlr = 0.1\n'
-    )
-
-    def read(file: Path) -> None:
-        pipeline_from_tables(read_tables(file), where=str(file))
-
-    return Subject(path=path, good=path.read_bytes(), read=read)
-
-
-def _list(folder: Path) -> Subject:
-    path = folder / "plot.jsonl"
-    qualities = open_qualities(path, {"model": "m"})
-    for key in (DENSE, ("a", 1), ("b", 2)):
-        qualities.get(key, lambda: 50.0)
-
-    def read(file: Path) -> None:
-        open_qualities(file, {"model": "m"})
-
-    return Subject(path=path, good=path.read_bytes(), read=read)
-
-
 def _coco(folder: Path) -> Subject:
     path = folder / "instances.json"
     polygon = [[1.0, 1.0, 5.0, 1.0, 5.0, 5.0]]
@@ -231,7 +205,7 @@ def _properties(folder: Path) -> Subject:
 
 KINDS: dict[str, Callable[[Path], Subject]] = {
     "manifest": _manifest, "plan": _plan, "safetensors": _safetensors, "checkpoint": _checkpoint, "npz": _npz,
-    "recipe": _recipe, "list": _list, "coco": _coco, "properties": _properties,
+    "coco": _coco, "properties": _properties,
 }  # fmt: skip
 
 

@@ -27,8 +27,8 @@ from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
 from export.onnx_files import require_free
 from export.parity import (
-    LARGEST_BATCH,
     MIN_CASES,
+    SERVED_BATCHES,
     ParityReport,
 )
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
@@ -66,7 +66,8 @@ class DeploySettings:
         int8: how to quantise.
         calibration: needed for int8.
         keep: glob patterns of modules that stay fp32 in fp16.
-        largest: most images in a call when the file is served; it is compared at that size too.
+        batches: numbers of images in a call at which the file is compared, the most that is served among
+            them.
     """
 
     precision: Precision = "fp32"
@@ -77,7 +78,7 @@ class DeploySettings:
     int8: Int8Settings = field(default_factory=Int8Settings)
     calibration: Calibration | None = None
     keep: tuple[str, ...] = ()
-    largest: int = LARGEST_BATCH
+    batches: tuple[int, ...] = SERVED_BATCHES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +143,7 @@ def deploy(
         plain = export_onnx(module, inputs, _room(name, "fp32", path), metadata=metadata)
         draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings, stage)
         stage("comparing with PyTorch")
-        parity = _compared(model, arch, manifest, draft, settings)
+        parity = compared(model, manifest, draft, settings)
         files = _moved(draft, path)
     companion = _shipped(TASKS.get(arch.task).companion, path)
     size = sum(file.stat().st_size for file in files)
@@ -215,19 +216,34 @@ _CONVERSIONS: Final[dict[str, Callable[[Path, DeploySettings, Stage], Converted]
 }
 
 
-def _compared(
-    model: nn.Module, arch: Architecture, manifest: Manifest, file: Path, settings: DeploySettings
+def compared(
+    model: nn.Module, manifest: Manifest, file: Path, settings: DeploySettings, runtime: str = "onnxruntime"
 ) -> ParityReport:
+    """Compare a file with PyTorch, opened by the runtime that will run it.
+
+    Args:
+        model: loaded, as the manifest describes it.
+        manifest: of the model.
+        file: what ``runtime`` opens.
+        settings: with which the file was made.
+        runtime: name of the backend.
+
+    Raises:
+        ParityError: they differ beyond the limit of the precision.
+        BackendMissingError: the runtime is not usable here.
+    """
+    arch = architecture_of(manifest)
     options = SessionOptions(threads=settings.threads)
+    there = replace(options, device="cuda") if runtime == "tensorrt" else options
     reference, inputs = arch.form(settings.form)(model, manifest.input)
-    pair = Pair(file=file, inputs=inputs, precision=settings.precision, largest=settings.largest)
+    pair = Pair(file=file, inputs=inputs, precision=settings.precision, batches=settings.batches)
     images: Images | None = None
     if settings.calibration:
         batches = islice(settings.calibration.batches, MIN_CASES)
         images = (feed if isinstance(feed, tuple) else (feed,) for feed in batches)
     with (
         TorchSession(reference, inputs, options) as expected,
-        BACKENDS.get("onnxruntime").open(file, options) as found,
+        BACKENDS.get(runtime).open(file, there) as found,
     ):
         return COMPARISONS[arch.task](expected, found, pair, images)
 

@@ -30,8 +30,8 @@ little through differences, accuracy on data decides; their limit only finds fil
 """
 
 MIN_CASES: Final = 5
-LARGEST_BATCH: Final = 8
-"""What servers send at most, where nobody says otherwise."""
+SERVED_BATCHES: Final = (1, 2, 8)
+"""Images in a call; the last is what servers send at most, where nobody says otherwise."""
 _MORE_CASES: Final = 2
 
 MIN_CORRELATION: Final[Mapping[str, float]] = MappingProxyType({"fp32": 0.99, "fp16": 0.9, "int8": 0.75})
@@ -94,7 +94,7 @@ def compare(
     candidate: Session,
     inputs: InputSpec,
     *,
-    batches: Sequence[int] = (1, 2, LARGEST_BATCH),
+    batches: Sequence[int] = SERVED_BATCHES,
     cases: int = MIN_CASES,
     seed: int = 0,
     limit: float = PARITY_LIMITS["fp32"],

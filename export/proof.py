@@ -43,23 +43,23 @@ class Pair:
         file: the exported one.
         inputs: what both take.
         precision: of the file.
-        largest: batch that it is served with.
+        batches: numbers of images in a call at which they are compared.
     """
 
     file: Path
     inputs: InputSpec
     precision: Precision
-    largest: int
+    batches: tuple[int, ...]
 
 
 def _logits(reference: TorchSession, candidate: Session, pair: Pair, images: Images | None) -> ParityReport:
     limit, correlation = PARITY_LIMITS[pair.precision], MIN_CORRELATION[pair.precision]
     if images is not None:
-        feeds = _served(images, pair.largest)
+        feeds = _served(images, max(pair.batches))
         report = compare_on(reference, candidate, feeds, limit=limit, correlation=correlation)
         _check_rows(candidate, feeds)
         return report
-    noise = noise_feeds(pair.inputs, tuple(dict.fromkeys((1, 2, pair.largest))))
+    noise = noise_feeds(pair.inputs, pair.batches)
     return compare_on(reference, candidate, noise, limit=limit, correlation=correlation)
 
 

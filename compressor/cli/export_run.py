@@ -1,5 +1,6 @@
 """What ``compress export`` does: open, deploy, and build what was asked for from the ONNX file."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import nn
 
 from compressor.artifact import Manifest, architecture_of, is_artifact, unpruned
 from compressor.base.documents import encode
-from compressor.base.files import scratch
+from compressor.base.files import publish, scratch, temporary_folder, writing
 from compressor.base.locks import owned
 from compressor.cli import output
 from compressor.cli.evaluate_run import accuracy_of_file
@@ -21,8 +22,8 @@ from compressor.data import DataSplits
 from compressor.training import TASKS
 from compressor.types import InputSpec
 from export.backends import SessionOptions
-from export.deploy import Calibration, Deployed, DeploySettings, deploy
-from export.parity import LARGEST_BATCH
+from export.deploy import Calibration, Deployed, DeploySettings, compared, deploy
+from export.parity import SERVED_BATCHES
 from export.precision import Int8Settings
 from export.precision.calibration import Feeds
 from export.proof import Precision
@@ -97,16 +98,29 @@ def _deployed(request: Request, model: nn.Module, manifest: Manifest, path: Path
 
 
 def _engine(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
-    from export.tensorrt.build import build_engine, first_gpu
+    from export.tensorrt.build import build_engine, first_gpu, timing_cache_path
     from export.tensorrt.settings import EngineSettings
 
     gpu = first_gpu()  # before the export, which takes its time
     settings = EngineSettings(precision=request.precision, batches=request.batches)
-    with owned(request.output), scratch() as folder:
+    with owned(request.output), temporary_folder(request.output.parent) as folder:
         source = folder / request.output.with_suffix(".onnx").name
         deployed = _deployed(request, model, manifest, source)
-        engine = build_engine(source, request.output, settings, device=gpu)
+        draft, cache = folder / request.output.name, timing_cache_path(request.output)
+        if cache.is_file():
+            shutil.copyfile(cache, timing_cache_path(draft))
+        engine = build_engine(source, draft, settings, device=gpu)
+        compared(model, manifest, draft, _settings(request, model, manifest), "tensorrt")
+        _publish_engine(draft, request.output)
     return deployed, {"engine": encode(engine.record)}
+
+
+def _publish_engine(draft: Path, path: Path) -> None:
+    """Move an engine to its place, what belongs to it first: where it is seen, its sidecar is."""
+    beside = [file for file in draft.parent.iterdir() if file.name.startswith(f"{draft.name}.")]
+    with writing(path):
+        for file in (*beside, draft):
+            publish(file, path.parent / file.name)
 
 
 def _repository(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
@@ -128,6 +142,14 @@ _FORMATS: Final[dict[str, Callable[[Request, nn.Module, Manifest], tuple[Deploye
 }
 
 
+def _served(request: Request) -> tuple[int, ...]:
+    """Return the batches at which a file is compared: those that it is built or served for."""
+    if request.format == "onnx":
+        return SERVED_BATCHES
+    served = request.batches if request.format == "tensorrt" else (1, 2, max(1, request.batches[2]))
+    return tuple(dict.fromkeys(served))
+
+
 def _settings(request: Request, model: nn.Module, manifest: Manifest) -> DeploySettings:
     return DeploySettings(
         precision=request.precision,
@@ -138,7 +160,7 @@ def _settings(request: Request, model: nn.Module, manifest: Manifest) -> DeployS
         int8=Int8Settings(runtime=request.target, method=request.calib_method, keep=request.keep),
         calibration=_calibration(request, model, manifest) if request.precision == "int8" else None,
         keep=request.keep,
-        largest=LARGEST_BATCH if request.format == "onnx" else request.batches[2],
+        batches=_served(request),
     )
 
 
