@@ -32,7 +32,7 @@ little through differences, accuracy on data decides; their limit only finds fil
 MIN_CASES: Final = 5
 SERVED_BATCHES: Final = (1, 2, 8)
 """Images in a call; the last is what servers send at most, where nobody says otherwise."""
-_MORE_CASES: Final = 2
+_MORE_CASES: Final = 3
 
 MIN_CORRELATION: Final[Mapping[str, float]] = MappingProxyType({"fp32": 0.99, "fp16": 0.9, "int8": 0.75})
 """Least correlation of a file's outputs with PyTorch's over all inputs, each output's mean taken off.
@@ -107,7 +107,7 @@ def compare(
         inputs: shapes without the batch axis.
         batches: batch sizes, the largest that is served among them. One size only where the model's batch is
             fixed.
-        cases: different inputs at the first batch size, at least five; two at each of the others.
+        cases: different inputs at the first batch size, at least five; three at each of the others.
         seed: of the random inputs.
         limit: largest relative difference, from `PARITY_LIMITS`.
 
@@ -124,7 +124,7 @@ def compare(
 def noise_feeds(
     inputs: InputSpec, batches: Sequence[int], *, cases: int = MIN_CASES, seed: int = 0
 ) -> list[tuple[Array, ...]]:
-    """Return seeded inputs: ``cases`` at the first batch size, two at each of the others."""
+    """Return seeded inputs: ``cases`` at the first batch size, three at each of the others."""
     pairs = [
         (batch, case) for n, batch in enumerate(batches) for case in range(cases if n == 0 else _MORE_CASES)
     ]

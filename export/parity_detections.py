@@ -30,6 +30,8 @@ from export.parity import ParityCase, ParityReport, relative_difference
 from export.soundness import check_alike, check_sound, used_rows
 from export.thresholds import write_without_threshold
 
+_SQUARE: Final = 24  # pixels
+
 
 class Stages(Protocol):
     """A detector whose parts can be run alone; the forms that are exported are such modules."""
@@ -140,17 +142,31 @@ def prove_detections(
     stages: Stages,
     file: Path,
 ) -> ParityReport:
-    """Compare a file with its module; where nothing is found, below the score threshold of both.
+    """Compare a file with its module, on something in which both find something.
+
+    Where nothing is found in noise, patchworks of plain squares are shown instead, and where nothing is found
+    in those either, everything that scores above 0 counts as found on both sides.
 
     Raises:
         ParityError: as for `compare_detections`.
     """
-    if _something_found(reference, feeds):
-        return compare_detections_on(reference, candidate, feeds, limit=limit, stages=stages)
+    for shown in (feeds, [_patchwork(arrays) for arrays in feeds]):
+        if _something_found(reference, shown):
+            return compare_detections_on(reference, candidate, shown, limit=limit, stages=stages)
     with scratch() as folder, stages.listening() as threshold:
         lowered = write_without_threshold(file, folder / file.name, threshold)
         with BACKENDS.get("onnxruntime").open(lowered, SessionOptions()) as listening:
             return compare_detections_on(reference, listening, feeds, limit=limit, stages=stages)
+
+
+def _patchwork(arrays: Sequence[Array]) -> tuple[Array, ...]:
+    """Return images (B, 3, H, W) of the same size that consist of plain squares of seeded colours."""
+    images, *others = arrays
+    batch, channels, height, width = images.shape
+    cells = (batch, channels, -(-height // _SQUARE), -(-width // _SQUARE))
+    colours = np.random.default_rng(batch).random(cells, dtype=np.float32)
+    large = colours.repeat(_SQUARE, axis=2).repeat(_SQUARE, axis=3)
+    return (np.ascontiguousarray(large[:, :, :height, :width]), *others)
 
 
 def _something_found(reference: Session, feeds: Sequence[Sequence[Array]]) -> bool:

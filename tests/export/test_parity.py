@@ -63,7 +63,7 @@ def compare_file(model: nn.Module, path: Path, inputs: InputSpec) -> ParityRepor
 def test_an_export_agrees(exported: Path, tiny_net: Callable[[], nn.Module], image: InputSpec) -> None:
     report = compare_file(tiny_net(), exported, image)
     assert report.max_relative_difference <= report.limit == 1e-4
-    assert len(report.cases) == MIN_CASES + 4
+    assert len(report.cases) == MIN_CASES + 6
     assert {case.batch for case in report.cases} == {1, 2, 8}
     assert report.max_relative_difference == max(case.relative_difference for case in report.cases)
 
@@ -92,7 +92,7 @@ def test_every_case_is_another_input_and_seeds_repeat() -> None:
     reference, again, other = Echo(same), Echo(same), Echo(same)
     compare(reference, again, INPUTS, cases=6, batches=(1, 2, 4))
     compare(other, Echo(same), INPUTS, cases=6, batches=(1, 2, 4), seed=1)
-    assert len(reference.seen) == 6 + 2 + 2
+    assert len(reference.seen) == 6 + 3 + 3
     assert reference.seen == again.seen
     assert not reference.seen & other.seen
 
