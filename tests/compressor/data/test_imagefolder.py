@@ -101,3 +101,29 @@ def test_empty_split(tmp_path):
 def test_model_of_other_channels(folder):
     with pytest.raises(UsageError, match="4 channels"):
         open_data(f"imagefolder:{folder}", InputSpec(shapes=((4, 8, 8),), mean=(0.0,), std=(1.0,)))
+
+
+def test_a_model_with_more_outputs_has_other_classes(folder):
+    with pytest.raises(UsageError, match=r"the model has 1000 outputs, but .* has 2 classes") as caught:
+        open_data(f"imagefolder:{folder}", PLAIN, classes=1000)
+    assert "--classes 2" in caught.value.hint
+    assert open_data(f"imagefolder:{folder}", PLAIN, classes=2).classes == 2
+
+
+def test_val_is_the_folder_val(folder):
+    """Without a folder test, val is what is only reported; what is held out of train is called so."""
+    data = open_data(f"imagefolder:{folder}", PLAIN)
+    assert data.images("val") is data.images("test") is data.test
+    assert data.images("holdout") is data.val
+    assert "trained elsewhere has seen them" in data.caution("holdout")
+    assert data.caution("val") == ""
+
+
+def test_with_a_folder_test_val_is_for_validation(folder):
+    paint(folder / "test" / "ant" / "1.png", (255, 0, 0))
+    data = open_data(f"imagefolder:{folder}", PLAIN)
+    assert (len(data.train), len(data.val), len(data.test)) == (4, 4, 1)
+    assert data.images("val") is data.val
+    assert data.caution("val") == ""
+    with pytest.raises(UsageError, match="validation split of its own"):
+        data.images("holdout")

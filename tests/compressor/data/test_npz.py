@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -67,3 +69,20 @@ def test_a_single_array_is_not_an_archive(tmp_path, inputs):
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(UsageError, match="not a readable archive"):
         open_data(f"npz:{tmp_path / 'one.npy'}", inputs)
+
+
+def test_a_validation_split_of_its_own(tmp_path):
+    spec = save(tmp_path, x_val=np.zeros((3, 32, 32, 3), np.uint8), y_val=np.array([0, 1, 2]))
+    data = open_data(spec, InputSpec(shapes=((3, 32, 32),)))
+    assert (len(data.train), len(data.val), len(data.test)) == (4, 3, 2)
+    assert data.images("val") is data.val
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for key in GOOD:
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as entry:
+                for _ in range(300):
+                    entry.write(bytes(2**20))
+    with pytest.raises(UsageError, match=r"would unpack to 1\.2 GiB"):
+        open_data(f"npz:{tmp_path / 'bomb.npz'}", InputSpec(shapes=((3, 32, 32),)))

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from compressor.errors import UsageError
-from compressor.training import evaluate
+from compressor.data import open_data
+from compressor.errors import NotFiniteError, UsageError
+from compressor.training import TASKS, evaluate, task
+from compressor.types import InputSpec
 
 
 class Fixed:
@@ -46,3 +48,20 @@ def test_every_module_keeps_its_own_mode(data):
 def test_label_beyond_the_models_classes():
     with pytest.raises(UsageError, match="label 3, but the model has 3 classes"):
         evaluate(nn.Identity(), Fixed(torch.eye(3), torch.tensor([0, 3, 1])))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_accuracy_is_made_of_nan(value):
+    logits = torch.eye(3)
+    logits[1, 1] = value
+    with pytest.raises(NotFiniteError, match="NaN or infinity"):
+        evaluate(nn.Identity(), Fixed(logits, torch.tensor([0, 1, 2])))
+
+
+def test_criteria_look_at_as_many_images_by_every_road():
+    inputs = InputSpec(shapes=((3, 4, 4),))
+    for name, images in (("classification", 1024),):
+        data = open_data("synthetic:1500x3x4x4", inputs)
+        seen = sum(TASKS.get(name).size(batch) for batch in task.calibration(data))
+        assert seen == images
+    assert TASKS.get("detection").calibration_images == 32
