@@ -55,13 +55,13 @@ def read_toml(path: Path, hint: str) -> Json:
     Raises:
         UsageError: it cannot be read, is too large, or is no TOML.
     """
+    where = f"recipe {foreign(path)}"
     try:
         text = read_bounded(path, MOST_BYTES, hint).decode()
-    except ArtifactError as error:
-        raise UsageError(error.message, hint) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{foreign(path)} is no text: {foreign(error)}", hint) from error
-    return parse_toml(text, f"recipe {foreign(path)}", hint)
+    except (ArtifactError, UnicodeDecodeError) as error:
+        reason = error.message if isinstance(error, ArtifactError) else foreign(error)
+        raise UsageError(f"cannot read {where}: {reason}", hint) from error
+    return parse_toml(text, where, hint)
 
 
 def parse_toml(text: str, where: str, hint: str) -> Json:

@@ -117,7 +117,7 @@ TABLE = {
         ["does not run on", "--input"],
     ),
     "output exists": ([*PRUNE, "-o", "taken"], 2, ["taken exists"]),
-    "no artifact": (["export", "taken", "-o", "x.onnx"], 1, ["no artifact"]),
+    "no artifact": (["export", "taken", "-o", "x.onnx"], 2, ["no artifact"]),
     "no onnx": (["eval", "net.onnx", "--data", "digits"], 2, ["net.onnx"]),
     "no such file to bench": (["bench", "gone.onnx", "resnet20_cifar"], 2, ["no file gone.onnx"]),
     "unknown backend": (["bench", "resnet20_cifar", "--backend", "tensorrd"], 2, ["unknown backend"]),
