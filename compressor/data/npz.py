@@ -57,6 +57,8 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         EOFError,
         TypeError,
         AttributeError,
+        KeyError,
+        RuntimeError,  # an entry says that it is encrypted, or is packed in an unknown way
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

@@ -86,3 +86,13 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):
                     entry.write(bytes(2**20))
     with pytest.raises(UsageError, match=r"would unpack to 1\.2 GiB"):
         open_data(f"npz:{tmp_path / 'bomb.npz'}", InputSpec(shapes=((3, 32, 32),)))
+
+
+def test_an_archive_that_says_it_is_encrypted_is_refused(tmp_path):
+    spec = save(tmp_path)
+    content = bytearray((tmp_path / "data.npz").read_bytes())
+    for signature, flag in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + flag] |= 1
+    (tmp_path / "data.npz").write_bytes(content)
+    with pytest.raises(UsageError, match="not a readable archive"):
+        open_data(spec, InputSpec(shapes=((3, 32, 32),)))
