@@ -7,7 +7,6 @@ is a failure. Prints the counts per kind, and every failure with its seed.
 """
 
 import argparse
-import hashlib
 import json
 import random
 import sys
@@ -20,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from bench.damage import damaged, restructured
+from bench.unmoved import weights_digest
 from compressor.artifact import load_artifact, save_artifact, unpruned
 from compressor.base.documents import digest, read_json
 from compressor.base.files import scratch
@@ -89,16 +88,9 @@ def _artifact(folder: Path) -> Path:
     return folder / "artifact"
 
 
-def _weights(model: nn.Module) -> str:
-    found = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        found.update(name.encode() + tensor.numpy().tobytes())
-    return found.hexdigest()
-
-
 def _loaded(folder: Path) -> tuple[str, str]:
     model, manifest = load_artifact(folder)
-    return _weights(model), manifest.digest()
+    return weights_digest(model), manifest.digest()
 
 
 def _manifest(folder: Path) -> Subject:

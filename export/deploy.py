@@ -26,11 +26,7 @@ from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
 from export.onnx_files import require_free
-from export.parity import (
-    MIN_CASES,
-    SERVED_BATCHES,
-    ParityReport,
-)
+from export.parity import MIN_CASES, SERVED_BATCHES, ParityReport
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
 from export.precision.calibration import Feeds
 from export.proof import COMPARISONS, Images, Pair, Precision

@@ -64,15 +64,6 @@ def read_metadata(path: Path) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
-def says_input(path: Path) -> bool:
-    """Say whether a file names the input that it was exported for.
-
-    Raises:
-        UsageError: the file cannot be read.
-    """
-    return _INPUT in read_properties(path)
-
-
 def read_precision(path: Path) -> str:
     """Return in how many bits most layers of a file compute: ``fp32``, ``fp16`` or ``int8``.
 
@@ -103,12 +94,23 @@ def read_input(path: Path) -> InputSpec:
     Raises:
         UsageError: the file is not ours and does not say.
     """
-    properties: Mapping[str, str] = read_properties(path)
-    if _INPUT not in properties:
+    found = said_input(path, read_properties(path))
+    if found is None:
         raise UsageError(
             f"{path} does not say what it takes: it was not written by compress export",
             "give --input, for instance 3x224x224.",
         )
+    return found
+
+
+def said_input(path: Path, properties: Mapping[str, str]) -> InputSpec | None:
+    """Return the input that a file's properties name, None where they name none.
+
+    Raises:
+        ArtifactError: they name something that is no input.
+    """
+    if _INPUT not in properties:
+        return None
     return decode(InputSpec, parse_json(properties[_INPUT], f"{path}: {_INPUT}"), str(path))
 
 
@@ -118,12 +120,12 @@ def input_of(path: Path, shapes: tuple[tuple[int, ...], ...] | None) -> InputSpe
     Raises:
         UsageError: neither is known, or they contradict each other.
     """
-    if shapes is None or says_input(path):
-        found = read_input(path)
-        if shapes is not None and shapes != found.shapes[: len(shapes)]:
-            raise UsageError(
-                f"{path} takes {found.shapes[0]}, not {shapes[0]}",
-                "leave out --input, or export it for that size.",
-            )
-        return found
-    return InputSpec(shapes=shapes)
+    if shapes is None:
+        return read_input(path)
+    found = said_input(path, read_properties(path))
+    if found is not None and shapes != found.shapes[: len(shapes)]:
+        raise UsageError(
+            f"{path} takes {found.shapes[0]}, not {shapes[0]}",
+            "leave out --input, or export it for that size.",
+        )
+    return found or InputSpec(shapes=shapes)

@@ -6,6 +6,7 @@ returning a dictionary (torchvision's segmentation models) keeps its keys.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from compressor.errors import UsageError
 from compressor.types import InputSpec
 from export.backends import Array
+
+_SQUARE: Final = 24  # pixels
 
 
 def input_names(inputs: InputSpec) -> tuple[str, ...]:
@@ -84,3 +87,13 @@ def _describe(output: object) -> str:
     if isinstance(output, list | tuple):
         return f"a {type(output).__name__} of {', '.join(type(v).__name__ for v in output) or 'nothing'}"
     return f"a {type(output).__name__}"
+
+
+def patchwork(arrays: Sequence[Array]) -> tuple[Array, ...]:
+    """Return images (B, 3, H, W) of the same size that consist of plain squares of seeded colours."""
+    images, *others = arrays
+    batch, channels, height, width = images.shape
+    cells = (batch, channels, -(-height // _SQUARE), -(-width // _SQUARE))
+    colours = np.random.default_rng(batch).random(cells, dtype=np.float32)
+    large = colours.repeat(_SQUARE, axis=2).repeat(_SQUARE, axis=3)
+    return (np.ascontiguousarray(large[:, :, :height, :width]), *others)

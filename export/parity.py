@@ -165,9 +165,7 @@ def _check_variation(rows: Sequence[tuple[dict[str, Array], dict[str, Array]]], 
     """Refuse a file whose outputs do not vary over inputs as the reference's do."""
     for name in rows[0][0]:
         truth, given = (
-            np.concatenate([pair[side][name].reshape(len(pair[side][name]), -1) for pair in rows]).astype(
-                np.float64
-            )
+            np.concatenate([pair[side][name].reshape(len(pair[side][name]), -1) for pair in rows])
             for side in (0, 1)
         )
         alike = correlation_over_inputs(truth, given)
@@ -181,12 +179,11 @@ def _check_variation(rows: Sequence[tuple[dict[str, Array], dict[str, Array]]], 
 
 
 def correlation_over_inputs(truth: Array, given: Array) -> float:
-    """Return Pearson's r of two (inputs, values) arrays, the reference's mean over inputs taken off both.
+    """Return Pearson's r of two (inputs, values) arrays, each value's own mean over inputs taken off.
 
-    1 where the reference does not vary at all and both are equal.
+    Where one does not vary at all, 1 if both are equal, else 0.
     """
-    mean = truth.mean(axis=0)
-    a, b = truth - mean, given - given.mean(axis=0)
+    a, b = (values.astype(np.float64) - values.mean(axis=0, dtype=np.float64) for values in (truth, given))
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / scale if scale > 0 else float(np.array_equal(truth, given))
 

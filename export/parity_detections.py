@@ -14,9 +14,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,12 +24,10 @@ from compressor.errors import ParityError
 from compressor.types import InputSpec
 from detection.reference import match
 from export.backends import BACKENDS, Array, Session, SessionOptions
-from export.model_io import example_arrays
-from export.parity import ParityCase, ParityReport, relative_difference
+from export.model_io import example_arrays, patchwork
+from export.parity import ParityCase, ParityReport, correlation_over_inputs, relative_difference
 from export.soundness import check_alike, check_sound, used_rows
 from export.thresholds import write_without_threshold
-
-_SQUARE: Final = 24  # pixels
 
 
 class Stages(Protocol):
@@ -150,23 +147,13 @@ def prove_detections(
     Raises:
         ParityError: as for `compare_detections`.
     """
-    for shown in (feeds, [_patchwork(arrays) for arrays in feeds]):
+    for shown in (feeds, [patchwork(arrays) for arrays in feeds]):
         if _something_found(reference, shown):
             return compare_detections_on(reference, candidate, shown, limit=limit, stages=stages)
     with scratch() as folder, stages.listening() as threshold:
         lowered = write_without_threshold(file, folder / file.name, threshold)
         with BACKENDS.get("onnxruntime").open(lowered, SessionOptions()) as listening:
             return compare_detections_on(reference, listening, feeds, limit=limit, stages=stages)
-
-
-def _patchwork(arrays: Sequence[Array]) -> tuple[Array, ...]:
-    """Return images (B, 3, H, W) of the same size that consist of plain squares of seeded colours."""
-    images, *others = arrays
-    batch, channels, height, width = images.shape
-    cells = (batch, channels, -(-height // _SQUARE), -(-width // _SQUARE))
-    colours = np.random.default_rng(batch).random(cells, dtype=np.float32)
-    large = colours.repeat(_SQUARE, axis=2).repeat(_SQUARE, axis=3)
-    return (np.ascontiguousarray(large[:, :, :height, :width]), *others)
 
 
 def _something_found(reference: Session, feeds: Sequence[Sequence[Array]]) -> bool:
@@ -196,8 +183,9 @@ def compare_detections_on(
         rows, pairs = _matched(expected, found, limit)
         total, same = total + rows, same + pairs
         if stages is not None:
-            churned += _churn(stages, arrays, expected, limit)
-            cases += _regions(stages, arrays, found, limit, case)
+            seen = _Seen.of(stages, arrays)
+            churned += _churn(seen, expected, limit)
+            cases += _regions(seen, found, limit, case)
         share = 1 - pairs / rows if rows else 0.0
         cases.append(
             ParityCase(batch=len(arrays[0]), case=case, output="detections", relative_difference=share)
@@ -234,39 +222,53 @@ def _matched(expected: Mapping[str, Array], found: Mapping[str, Array], limit: M
     return sum(max(r.reference, r.found) for r in reports), sum(r.matched for r in reports)
 
 
-def _churn(stages: Stages, arrays: Sequence[Array], expected: Mapping[str, Array], limit: MatchLimit) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Seen:
+    """One input, and the reference's feature maps of it, which are computed once."""
+
+    stages: Stages
+    images: Tensor
+    sizes: Tensor
+    features: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, stages: Stages, arrays: Sequence[Array]) -> Self:
+        """Look at canvases and sizes."""
+        images, sizes = (torch.from_numpy(array) for array in arrays)
+        with torch.inference_mode():
+            return cls(stages=stages, images=images, sizes=sizes, features=stages.features(images, sizes))
+
+
+def _churn(seen: _Seen, expected: Mapping[str, Array], limit: MatchLimit) -> int:
     """Return how many detections the reference itself loses to noise of rounding size on its features."""
     if limit.noise == 0:
         return 0
-    images, sizes = (torch.from_numpy(array) for array in arrays)
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
         noisy = {
             name: maps + limit.noise * maps.abs().amax() * torch.randn(maps.shape, generator=generator)
-            for name, maps in stages.features(images, sizes).items()
+            for name, maps in seen.features.items()
         }
-        again = {name: value.numpy() for name, value in stages.detect(noisy, images, sizes).items()}
+        outputs = seen.stages.detect(noisy, seen.images, seen.sizes)
+        again = {name: value.numpy() for name, value in outputs.items()}
     rows, pairs = _matched(expected, again, limit)
     return rows - pairs
 
 
-def _regions(
-    stages: Stages, arrays: Sequence[Array], found: Mapping[str, Array], limit: MatchLimit, case: int
-) -> list[ParityCase]:
+def _regions(seen: _Seen, found: Mapping[str, Array], limit: MatchLimit, case: int) -> list[ParityCase]:
     """Compare masks and heat maps with what the reference makes of the file's own boxes."""
     names = [name for name in ("masks", "heatmaps") if name in found]
     used = used_rows(found)
     if not names or not used.any():
         return []
-    images, sizes, boxes, labels = (
-        torch.from_numpy(array) for array in (*arrays, found["boxes"], found["labels"])
-    )
+    boxes, labels = torch.from_numpy(found["boxes"]), torch.from_numpy(found["labels"])
     with torch.inference_mode():
-        regions = stages.regions(stages.features(images, sizes), boxes, labels, sizes)
+        regions = seen.stages.regions(seen.features, boxes, labels, seen.sizes)
     cases = []
     for name in names:
         truth, given = regions[name].numpy()[used], found[name][used]
-        difference, alike = relative_difference(truth, given), _correlation(truth, given)
+        difference = relative_difference(truth, given)
+        alike = correlation_over_inputs(truth.reshape(-1, 1), given.reshape(-1, 1))
         if difference > limit.regions or alike < limit.correlation:
             raise ParityError(
                 f"{name} differ from what PyTorch makes of the same boxes: by {difference:.2e} of the "
@@ -274,15 +276,8 @@ def _regions(
                 f"{limit.correlation:g})",
                 "the exported file is not equivalent: export again from the same weights, or in fp32.",
             )
-        cases.append(ParityCase(batch=len(arrays[0]), case=case, output=name, relative_difference=difference))
+        cases.append(ParityCase(batch=len(boxes), case=case, output=name, relative_difference=difference))
     return cases
-
-
-def _correlation(truth: Array, given: Array) -> float:
-    """Return Pearson's r over all values; 1 where both are constant and equal."""
-    a, b = (array.astype(np.float64).ravel() - array.mean() for array in (truth, given))
-    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / scale if scale > 0 else float(np.array_equal(truth, given))
 
 
 def _run(session: Session, arrays: Sequence[Array]) -> dict[str, Array]:

@@ -28,13 +28,13 @@ _OTHER_VERSION: Final = "the file is damaged or was written by another version o
 _DAMAGED: Final = "the file is damaged or not what its name says; write or copy it again."
 
 
-def read_json(path: Path, hint: str = _DAMAGED, *, most_bytes: int = MOST_BYTES) -> Any:
+def read_json(path: Path, hint: str = _DAMAGED) -> Any:
     """Return the content of a JSON file.
 
     Raises:
         ArtifactError: it cannot be read, is too large, or is no strict JSON.
     """
-    return parse_json(read_bounded(path, most_bytes, hint), str(path), hint)
+    return parse_json(read_bounded(path, MOST_BYTES, hint), str(path), hint)
 
 
 def parse_json(text: str | bytes, where: str, hint: str = _DAMAGED) -> Any:

@@ -142,12 +142,10 @@ def lock(path: Path) -> int | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None
-    try:
+    with contextlib.suppress(OSError):  # another process holds it, or has just removed it
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False)):
             return descriptor
-    except OSError:
-        pass  # another process holds it, or has just removed it
     os.close(descriptor)
     return None
 

@@ -26,7 +26,7 @@ from compressor.errors import UsageError
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.deploy import DeploySettings, deploy
-from export.metadata import TASK, input_of, read_input, read_precision, read_properties, says_input
+from export.metadata import TASK, input_of, read_input, read_precision, read_properties, said_input
 from export.to_onnx import file_digest
 
 _FILES = (".onnx", ".engine")
@@ -91,9 +91,11 @@ def _followed(request: Request) -> str | None:
 def _fixed(name: str, trust: Trust) -> tuple[tuple[int, ...], ...]:
     """Return the shapes that a file or artifact takes and that cannot follow others; nothing for names."""
     path = Path(name)
-    if path.suffix in _FILES and path.is_file() and says_input(path):
-        inputs = read_input(path).shapes
-        return inputs[:1] if read_properties(path).get(TASK) == "detection" else inputs
+    if path.suffix in _FILES and path.is_file():
+        properties = read_properties(path)
+        inputs = said_input(path, properties)
+        shapes = inputs.shapes if inputs else ()
+        return shapes[:1] if properties.get(TASK) == "detection" else shapes
     if not is_artifact(path):
         return ()
     return read_manifest(path, trust).input.shapes

@@ -1,6 +1,5 @@
 """From what the user typed to a model in memory."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from compressor.errors import BackendMissingError, UsageError
 from compressor.plan import PrunePlan
 from compressor.weights import built
 from compressor.zoo import NOBODY, Architecture, Trust, find
+from export.backends import check_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +139,7 @@ def open_device(name: str) -> torch.device:
         UsageError: the name means nothing.
         BackendMissingError: CUDA was asked for and is not usable.
     """
-    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
-        raise UsageError(f"unknown device {foreign(name)!r}", "use cpu, cuda or cuda:N.")
+    check_device(name)
     kind, _, index = name.partition(":")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         words = name.replace("cuda", "CUDA")

@@ -155,21 +155,25 @@ class Trainer:
         shares = self._recipe.accumulate * distributed.world()
         batch = max(1, self._recipe.batch_size // shares)  # as much memory as a micro-batch
         try:
-            return self._task.score(self.candidate, self._data.val, batch_size=batch, device=self._device)
-        except NotFiniteError:
-            self._require_finite(math.nan, epoch, self.steps - 1)
-            raise
+            score = self._task.score(self.candidate, self._data.val, batch_size=batch, device=self._device)
+        except NotFiniteError as error:
+            raise self._diverged(math.nan, epoch, self.steps - 1) from error
+        self._require_finite(score.loss, epoch, self.steps - 1)
+        return score
 
     def _lr(self, epoch: int, step: int) -> float:
         return lr_at(self._recipe, (epoch - 1) * self.steps + step, self.steps)
 
     def _require_finite(self, loss: float, epoch: int, step: int) -> None:
         if not math.isfinite(loss):
-            raise CompressError(
-                f"training diverged: the loss is {loss} in epoch {epoch} by step {step + 1} of {self.steps}, "
-                f"at learning rate {self._lr(epoch, step):.3g}",
-                f"lower lr (now {self._recipe.lr:g}), or add warmup_epochs",
-            )
+            raise self._diverged(loss, epoch, step)
+
+    def _diverged(self, loss: float, epoch: int, step: int) -> CompressError:
+        return CompressError(
+            f"training diverged: the loss is {loss} in epoch {epoch} by step {step + 1} of {self.steps}, "
+            f"at learning rate {self._lr(epoch, step):.3g}",
+            f"lower lr (now {self._recipe.lr:g}), or add warmup_epochs",
+        )
 
 
 def _sgd(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
