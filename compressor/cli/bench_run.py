@@ -164,7 +164,7 @@ def _dense(name: str, request: Request, scratch: Path) -> Path:
     folder = scratch / name.replace(":", "_").replace("/", "_")
     if folder.exists():
         return folder
-    source = open_model(name, None, None, request.followed)
+    source = open_model(name, None, None, request.followed, trust=request.trust, seed=request.seed)
     output.say(f"{name}: {source.weights}")
     manifest = unpruned(source.model, source.arch, weights_from=source.weights)
     save_artifact(source.model, manifest, folder)

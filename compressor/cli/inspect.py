@@ -65,12 +65,11 @@ def inspect(
         raise UsageError("there is nothing to score on", "give --data, for instance --data digits.")
     shares = _shares(rates)
     from compressor.cli.inspect_run import Request, run
-    from compressor.cli.sources import open_device, open_model, seed_all, trust_in
+    from compressor.cli.sources import open_device, open_model, trust_in
 
     if output is not None:
         _check(output)
-    seed_all(seed)
-    source = open_model(model, weights, classes, shape, trust=trust_in([model], everything=trust_code))
+    source = open_model(model, weights, classes, shape, trust=trust_in([model], everything=trust_code), seed=seed)
     request = Request(
         source=source, data=data, method=method, options=tuple(options or ()), rates=shares,
         groups=tuple(groups or ()), split=split, limit=limit, output=output, device=open_device(device),

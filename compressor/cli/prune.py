@@ -104,7 +104,7 @@ def prune(
     spec = _spec(rates, layout, rate, macs, params, ranking, round_to, keep, max_rate, allow_inexact)
     spec = replace(spec, own_rates=tuple(_own_rate(text) for text in rate_of or []))
     from compressor.cli.prune_run import Request, run
-    from compressor.cli.sources import open_device, open_model, output_path, seed_all, trust_in
+    from compressor.cli.sources import open_device, open_model, output_path, trust_in
     from compressor.cli.training import resolve_recipe
     from compressor.training import TASKS
 
@@ -112,9 +112,8 @@ def prune(
     if training and data is None:
         raise UsageError("fine-tuning needs images", "give --data, for instance --data digits.")
     target = None if dry_run else output_path(output)
-    seed_all(seed)
     levers = {"proposals": proposals, "detections": detections}
-    source = open_model(model, weights, classes, shape, levers, trust_in([model], everything=trust_code))
+    source = open_model(model, weights, classes, shape, levers, trust_in([model], everything=trust_code), seed)
     spec = replace(spec, protect=(*spec.protect, *source.arch.outside(parts)))
     default = replace(TASKS.get(source.arch.task).recipe, seed=seed)
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None

@@ -53,8 +53,12 @@ def open_model(
     shape: str | None,
     levers: Levers | None = None,
     trust: Trust = NOBODY,
+    seed: int = 0,
 ) -> Source:
     """Open an artifact folder, or build a model by name and load a checkpoint into it.
+
+    ``seed`` is of PyTorch, set before anything is built: random weights are the same whenever a command is
+    run again.
 
     Raises:
         UsageError: there is no such model, or the options do not fit it.
@@ -66,6 +70,7 @@ def open_model(
             f"{name} is a folder but no artifact: it has no manifest.json", "give the folder of -o."
         )
     arch = find(name)
+    torch.manual_seed(seed)
     options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     options |= _pulled(arch, levers or {})
     model, arch, words = built(arch, weights, options, parse_shapes(shape) if shape else None)
@@ -145,11 +150,6 @@ def open_device(name: str) -> torch.device:
         words = name.replace("cuda", "CUDA")
         raise BackendMissingError(f"{words} is not usable here", "use --device cpu, or see: compress doctor.")
     return torch.device(name)
-
-
-def seed_all(seed: int) -> None:
-    """Seed PyTorch, so that random weights are the same when a command is run again."""
-    torch.manual_seed(seed)
 
 
 def output_path(path: Path | None) -> Path:
