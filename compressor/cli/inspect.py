@@ -69,7 +69,9 @@ def inspect(
 
     if output is not None:
         _check(output)
-    source = open_model(model, weights, classes, shape, trust=trust_in([model], everything=trust_code), seed=seed)
+    source = open_model(
+        model, weights, classes, shape, trust=trust_in([model], everything=trust_code), seed=seed
+    )
     request = Request(
         source=source, data=data, method=method, options=tuple(options or ()), rates=shares,
         groups=tuple(groups or ()), split=split, limit=limit, output=output, device=open_device(device),

@@ -113,7 +113,9 @@ def prune(
         raise UsageError("fine-tuning needs images", "give --data, for instance --data digits.")
     target = None if dry_run else output_path(output)
     levers = {"proposals": proposals, "detections": detections}
-    source = open_model(model, weights, classes, shape, levers, trust_in([model], everything=trust_code), seed)
+    source = open_model(
+        model, weights, classes, shape, levers, trust_in([model], everything=trust_code), seed
+    )
     spec = replace(spec, protect=(*spec.protect, *source.arch.outside(parts)))
     default = replace(TASKS.get(source.arch.task).recipe, seed=seed)
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None

@@ -4,7 +4,7 @@ Per level the best k anchors are decoded and clipped; levels are padded to one l
 side; the best of all levels are the proposals. Where fewer survive, the rest is padding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -55,9 +55,8 @@ class StaticProposals(nn.Module):
         self.proposals = min(settings.proposals, sum(self.counts))
         self.suppress = suppression(self.counts, rpn.nms_thresh, settings)
 
-    def forward(self, features: Mapping[str, Tensor], sizes: Tensor) -> Proposals:
-        """Propose boxes for images of ``sizes`` (B, 2) from their feature maps (B, C, h, w)."""
-        logits, codes = self.head(list(features.values()))
+    def forward(self, logits: Sequence[Tensor], codes: Sequence[Tensor], sizes: Tensor) -> Proposals:
+        """Propose boxes for images of ``sizes`` (B, 2) from what ``head`` makes of their feature maps."""
         levels = [self._best(i, *level) for i, level in enumerate(zip(logits, codes, strict=True))]
         scores = torch.sigmoid(torch.stack([level[0] for level in levels], dim=1))  # (B, L, K)
         boxes = torch.stack([level[1] for level in levels], dim=1)  # (B, L, K, 4)
