@@ -11,6 +11,7 @@ from compressor.errors import ParityError, UsageError
 from compressor.types import InputSpec
 from export.backends import Array, Session
 from export.backends.pytorch import TorchSession
+from export.detector_proof import prove_detections
 from export.parity import (
     MIN_CASES,
     MIN_CORRELATION,
@@ -20,7 +21,7 @@ from export.parity import (
     noise_feeds,
     relative_difference,
 )
-from export.parity_detections import MATCH_LIMITS, Stages, canvas_noise, prove_detections
+from export.parity_detections import Stages, canvas_noise
 
 Precision = Literal["fp32", "fp16", "int8"]
 _ROWS_LIMIT: Final = 0.05  # kernels for large batches may round otherwise, and rounding may move a level
@@ -106,7 +107,7 @@ def _detections(
 ) -> ParityReport:
     feeds = canvas_noise(pair.inputs) if images is None else list(images)
     return prove_detections(
-        reference, candidate, feeds, limit=MATCH_LIMITS[pair.precision],
+        reference, candidate, feeds, precision=pair.precision,
         stages=cast("Stages", reference.module), file=pair.file,
     )  # fmt: skip
 

@@ -36,10 +36,47 @@ def hide_taps(graph: onnx_ir.Graph) -> None:
             del graph.outputs[position]
 
 
-def write_tapped(source: Path, target: Path) -> frozenset[str]:
-    """Write a copy of ``source`` that returns its inner values too, and return their names without `TAP`."""
+def tapped_names(file: Path) -> frozenset[str]:
+    """Return the names of the inner values that an ONNX file shows, without `TAP`."""
+    return frozenset(name.removeprefix(TAP) for name in _taps(onnx.load(file, load_external_data=False)))
+
+
+def write_tapped(source: Path, target: Path) -> Path:
+    """Write a copy of ``source`` that returns its inner values too, and return where.
+
+    A value that is quantised on its way is returned as everyone behind it sees it.
+    """
     model = onnx.load(source)
-    names = [name for node in model.graph.node for name in node.output if name.startswith(TAP)]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    seen = _quantised(model.graph)
+    for name in _taps(model):
+        if name in seen:
+            _rename(model.graph, name, f"{name}.exact")
+            _rename(model.graph, seen[name], name)
+        model.graph.output.append(onnx.ValueInfoProto(name=name))
     onnx.save(model, target)
-    return frozenset(name.removeprefix(TAP) for name in names)
+    return target
+
+
+def _taps(model: onnx.ModelProto) -> list[str]:
+    return [name for node in model.graph.node for name in node.output if name.startswith(TAP)]
+
+
+def _quantised(graph: onnx.GraphProto) -> dict[str, str]:
+    """Return values that only a quantiser reads, with the name under which they come back."""
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    found = {}
+    for name, users in readers.items():
+        if [user.op_type for user in users] == ["QuantizeLinear"]:
+            after = readers.get(users[0].output[0], [])
+            if [user.op_type for user in after] == ["DequantizeLinear"]:
+                found[name] = after[0].output[0]
+    return found
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]
