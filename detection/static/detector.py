@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
@@ -87,8 +88,10 @@ class StaticDetector(nn.Module):
             ),
             Stage(name="atlas", takes=maps, gives=("atlas",), run=self._atlas, shown=False),
             Stage(name="box head", takes=("atlas", proposals[0]), gives=head, run=self.boxes.predicted),
+            Stage(name="scores", takes=head[:1], gives=("boxes.scores",), run=_scores),
             Stage(
-                name="detections", takes=("sizes", *head, *proposals), gives=_FOUND, run=self._found,
+                name="detections", takes=("sizes", "boxes.scores", head[1], *proposals), gives=_FOUND,
+                run=self._found,
                 ranked=Ranked(boxes="boxes", scores="scores", labels="labels"),
             ),
             *self._regions(),
@@ -155,10 +158,10 @@ class StaticDetector(nn.Module):
         return (self.layout(dict(zip(self.maps, maps, strict=True))),)
 
     def _found(
-        self, sizes: Tensor, logits: Tensor, codes: Tensor, boxes: Tensor, valid: Tensor, settled: Tensor
+        self, sizes: Tensor, scores: Tensor, codes: Tensor, boxes: Tensor, valid: Tensor, settled: Tensor
     ) -> tuple[Tensor, ...]:
         proposals = Proposals(boxes=boxes, valid=valid, settled=settled)
-        found = self.boxes(logits, codes, proposals, sizes)
+        found = self.boxes(scores, codes, proposals, sizes)
         count = (found.scores > 0).sum(dim=1)
         return count, found.boxes, found.scores, found.labels, settled & found.exact
 
@@ -169,3 +172,8 @@ class StaticDetector(nn.Module):
             for name, head in heads.items()
             if head is not None
         )
+
+
+def _scores(logits: Tensor) -> tuple[Tensor]:
+    """Return probabilities without the background's."""
+    return (torch.softmax(logits, dim=-1)[:, :, 1:],)

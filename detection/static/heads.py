@@ -61,10 +61,12 @@ class StaticBoxHead(nn.Module):
         self.detections = min(settings.detections, self.candidates)
         self.suppress = suppression((self.candidates,), heads.nms_thresh, settings)
 
-    def forward(self, logits: Tensor, codes: Tensor, proposals: Proposals, sizes: Tensor) -> Found:
-        """Detect in images of ``sizes`` (B, 2), from what was `predicted` of their proposals."""
+    def forward(self, scores: Tensor, codes: Tensor, proposals: Proposals, sizes: Tensor) -> Found:
+        """Detect in images of ``sizes`` (B, 2), from scores (B, N, classes) without the background.
+
+        ``codes`` are those that were `predicted` of their proposals.
+        """
         batch = proposals.boxes.shape[0]
-        scores = torch.softmax(logits, dim=-1)[:, :, 1:]
         # Padding proposals score 0, which is never above the threshold.
         score, index = best((scores * proposals.valid[..., None]).flatten(1), self.candidates)
         proposal = torch.div(index, self.classes, rounding_mode="floor")
