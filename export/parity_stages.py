@@ -25,6 +25,7 @@ from export.parity import ParityCase, ParityReport, correlation_over_inputs, rel
 from export.soundness import check_sound
 from export.taps import tapped_names
 
+_SLIVER_PX: Final = 1e-2  # what is narrower is no detection, and rounding decides how it overlaps
 _AGAIN: Final = "the exported file is not equivalent: export again from the same weights, or in fp32."
 
 
@@ -180,14 +181,11 @@ def _rows(
 
 
 def _image(values: Mapping[str, Tensor], ranked: Ranked, image: int) -> dict[str, Array]:
-    """Return the rows of one image that are in use, as detections."""
-    scores = values[ranked.scores][image].numpy()
-    used = np.greater(scores, 0)
+    """Return the rows of one image that are in use, as detections; slivers overlap nothing and are left."""
+    scores = values[ranked.scores][image].flatten().numpy()
+    boxes = values[ranked.boxes][image].numpy()
+    used = np.greater(scores, 0) & np.greater(boxes[:, 2:] - boxes[:, :2], _SLIVER_PX).all(axis=1)
     labels = np.zeros(scores.shape, np.int64)
     if ranked.labels is not None:
         labels = values[ranked.labels][image].numpy()
-    return {
-        "boxes": values[ranked.boxes][image].numpy()[used],
-        "scores": scores[used],
-        "labels": labels[used],
-    }
+    return {"boxes": boxes[used], "scores": scores[used], "labels": labels[used]}

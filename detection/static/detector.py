@@ -77,13 +77,18 @@ class StaticDetector(nn.Module):
         maps, logits, codes = (
             tuple(f"{part}.{name}" for name in self.maps) for part in ("features", "rpn.logits", "rpn.codes")
         )
+        best = ("candidates.scores", "candidates.boxes")
         proposals = ("proposals.boxes", "proposals.valid", "proposals.settled")
         head = ("boxes.logits", "boxes.codes")
         return (
             Stage(name="features", takes=("images", "sizes"), gives=maps, run=self._features),
             Stage(name="RPN", takes=maps, gives=logits + codes, run=self._scored),
             Stage(
-                name="proposals", takes=("sizes", *logits, *codes), gives=proposals, run=self._proposed,
+                name="candidates", takes=("sizes", *logits, *codes), gives=best, run=self._candidates,
+                ranked=Ranked(boxes=best[1], scores=best[0]),
+            ),
+            Stage(
+                name="proposals", takes=best, gives=proposals, run=self._proposed,
                 ranked=Ranked(boxes=proposals[0], scores=proposals[1]),
             ),
             Stage(name="atlas", takes=maps, gives=("atlas",), run=self._atlas, shown=False),
@@ -150,9 +155,12 @@ class StaticDetector(nn.Module):
         logits, codes = self.rpn.head(list(maps))
         return (*logits, *codes)
 
-    def _proposed(self, sizes: Tensor, *outputs: Tensor) -> tuple[Tensor, ...]:
+    def _candidates(self, sizes: Tensor, *outputs: Tensor) -> tuple[Tensor, ...]:
         half = len(self.maps)
-        return tuple(self.rpn(outputs[:half], outputs[half:], sizes))
+        return self.rpn.candidates(outputs[:half], outputs[half:], sizes)
+
+    def _proposed(self, scores: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.rpn(scores, boxes))
 
     def _atlas(self, *maps: Tensor) -> tuple[Tensor]:
         return (self.layout(dict(zip(self.maps, maps, strict=True))),)
