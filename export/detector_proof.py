@@ -61,6 +61,6 @@ def _proved(
         check_sound(found, "the file")
         check_alike(expected, found)
     with scratch() as folder:
-        tapped = write_tapped(file, folder / file.name)
+        tapped = write_tapped(file, folder / file.name, stages.inner())
         with BACKENDS.get("onnxruntime").open(tapped, SessionOptions()) as shown:
             return compare_stages(stages, shown, feeds, STAGE_LIMITS[precision])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, Protocol, cast
 
 import numpy as np
+from torch import nn
 
 from compressor.errors import ParityError, UsageError
 from compressor.types import InputSpec
@@ -45,12 +46,14 @@ class Pair:
         inputs: what both take.
         precision: of the file.
         batches: numbers of images in a call at which they are compared.
+        exported: the module that was written; of the model itself, or with its widths padded.
     """
 
     file: Path
     inputs: InputSpec
     precision: Precision
     batches: tuple[int, ...]
+    exported: nn.Module
 
 
 def _logits(reference: TorchSession, candidate: Session, pair: Pair, images: Images | None) -> ParityReport:
@@ -108,7 +111,7 @@ def _detections(
     feeds = canvas_noise(pair.inputs) if images is None else list(images)
     return prove_detections(
         reference, candidate, feeds, precision=pair.precision,
-        stages=cast("Stages", reference.module), file=pair.file,
+        stages=cast("Stages", pair.exported), file=pair.file,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ and names them; the outputs are then taken back and the names stay. To compare a
 of it gives them out again; the file itself computes what it would without.
 """
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -37,28 +38,26 @@ def hide_taps(graph: onnx_ir.Graph) -> None:
 
 
 def tapped_names(file: Path) -> frozenset[str]:
-    """Return the names of the inner values that an ONNX file shows, without `TAP`."""
-    return frozenset(name.removeprefix(TAP) for name in _taps(onnx.load(file, load_external_data=False)))
+    """Return the names of values that begin with `TAP`, without it: inner values and what is made of them."""
+    graph = onnx.load(file, load_external_data=False).graph
+    made = (name for node in graph.node for name in node.output)
+    return frozenset(name.removeprefix(TAP) for name in made if name.startswith(TAP))
 
 
-def write_tapped(source: Path, target: Path) -> Path:
-    """Write a copy of ``source`` that returns its inner values too, and return where.
+def write_tapped(source: Path, target: Path, inner: Iterable[str]) -> Path:
+    """Write a copy of ``source`` that returns its ``inner`` values too, and return where.
 
     A value that is quantised on its way is returned as everyone behind it sees it.
     """
     model = onnx.load(source)
     seen = _quantised(model.graph)
-    for name in _taps(model):
+    for name in (f"{TAP}{name}" for name in inner):
         if name in seen:
             _rename(model.graph, name, f"{name}.exact")
             _rename(model.graph, seen[name], name)
         model.graph.output.append(onnx.ValueInfoProto(name=name))
     onnx.save(model, target)
     return target
-
-
-def _taps(model: onnx.ModelProto) -> list[str]:
-    return [name for node in model.graph.node for name in node.output if name.startswith(TAP)]
 
 
 def _quantised(graph: onnx.GraphProto) -> dict[str, str]:
