@@ -152,12 +152,10 @@ def test_a_file_shows_its_inner_values_and_returns_none_of_them(files: dict[str,
 def test_inner_values_do_not_change_what_a_file_returns(files: dict[str, Right], tmp_path: Path) -> None:
     module, inputs, path = files["masks"]
     feed = dict(zip(("input_0", "input_1"), canvas_noise(inputs)[0], strict=True))
-    options = SessionOptions(threads=1)
+    options, copy = SessionOptions(threads=1), write_tapped(path, tmp_path / "t.onnx", module.inner())
     with (
         BACKENDS.get("onnxruntime").open(path, options) as plain,
-        BACKENDS.get("onnxruntime").open(
-            write_tapped(path, tmp_path / "t.onnx", module.inner()), options
-        ) as tapped,
+        BACKENDS.get("onnxruntime").open(copy, options) as tapped,
     ):
         expected, found = plain.run(feed), tapped.run(feed)
     for name, values in expected.items():
