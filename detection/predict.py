@@ -1,6 +1,7 @@
 """Detections of a model or of an open session, in one form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from compressor.errors import UsageError
+from compressor.errors import NotFiniteError, UsageError
 from compressor.training.task import Run
 from detection.coco import Task
 from detection.letterbox import Letterbox, letterbox
@@ -25,6 +26,32 @@ def detect(model: nn.Module, images: Sequence[Tensor]) -> list[Detections]:
     """
     with torch.inference_mode():
         return [_detections(found) for found in model(list(images))]
+
+
+@contextmanager
+def finite_heads(model: nn.Module) -> Iterator[None]:
+    """Refuse class logits and codes that are no numbers while the block lasts; torchvision drops their boxes.
+
+    Raises:
+        NotFiniteError: from the model's ``forward``.
+    """
+
+    def check(head: nn.Module, given: object, outputs: tuple[Tensor, Tensor]) -> None:
+        if not all(bool(output.isfinite().all()) for output in outputs):
+            raise NotFiniteError(
+                "the detector's box head computes NaN or infinity",
+                "its weights or the training that made them are broken: take an earlier checkpoint.",
+            )
+
+    heads = getattr(model, "roi_heads", None)
+    if heads is None:  # an exported file, which was looked at when it was made
+        yield
+        return
+    handle = heads.box_predictor.register_forward_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 _PLAIN = ("num_detections", "boxes", "scores", "labels", "converged")

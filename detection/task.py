@@ -19,7 +19,7 @@ from compressor.types import InputSpec, Recipe
 from detection.coco import CocoSet, DetectionBatch, Task, open_coco
 from detection.evaluation import EncodedDetections, encode_detections, kinds_of, score_detections
 from detection.learning import attention_maps, batch_loss
-from detection.predict import SessionDetector, canvas_feed, detect
+from detection.predict import SessionDetector, canvas_feed, detect, finite_heads
 
 REFERENCE_RECIPE: Final = Recipe(
     epochs=26, batch_size=16, lr=0.02, schedule="step", milestones=(16, 22), warmup_epochs=0.14,
@@ -120,13 +120,17 @@ class Detection:
         batch_size: int | None = None,
         device: torch.device | None = None,
     ) -> AveragePrecision:
-        """Return COCO's average precision of everything that the data set has targets for."""
+        """Return COCO's average precision of everything that the data set has targets for.
+
+        Raises:
+            NotFiniteError: the box head computes NaN or infinity; such boxes would be left out in silence.
+        """
         assert isinstance(images, CocoSet)
         device = device or torch.device("cpu")
         model.to(device)
         kinds, size = kinds_of(images.task), min(batch_size or self.batch_size, self.batch_size)
         shards = images.batches(size, device=device, rank=distributed.rank(), world=distributed.world())
-        with evaluation(model):
+        with evaluation(model), finite_heads(model):
             found = (
                 pair for batch in shards for pair in zip(batch.ids, detect(model, batch.images), strict=True)
             )

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from compressor.cli import output
@@ -12,7 +13,7 @@ from compressor.cli.sources import open_device, open_model, parse_shapes, trust_
 from compressor.data import DataSplits, ImageSet
 from compressor.errors import UsageError
 from compressor.scores import Score
-from compressor.training import TASKS, Task
+from compressor.training import TASKS, Task, init_from_env
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.metadata import TASK, input_of, read_properties
@@ -39,22 +40,27 @@ class Request:
 
 
 def accuracy(request: Request) -> tuple[Score, DataSplits]:
-    """Return the score on one split, and the data it was measured on.
+    """Return the score on one split, and the data it was measured on; under torchrun, workers share it.
 
     Raises:
         UsageError: model and backend do not fit together, or the data does not fit the model.
     """
-    path = Path(request.model)
-    name = request.backend or _RUNTIMES.get(path.suffix, "torch")
-    if path.suffix in _RUNTIMES:
-        return _through_session(request, name)
+    suffix = Path(request.model).suffix
+    name = request.backend or _RUNTIMES.get(suffix, "torch")
+    through_file = suffix in _RUNTIMES
+    with init_from_env(torch.device("cpu") if through_file else open_device(request.device)) as device:
+        if through_file:
+            return _through_session(request, name)
+        return _through_torch(request, name, device)
+
+
+def _through_torch(request: Request, name: str, device: torch.device) -> tuple[Score, DataSplits]:
     if name != "torch":
         raise UsageError(f"backend {name} does not run {request.model}", "export it first: compress export.")
     trust = trust_in([request.model], everything=request.trust_code)
     source = open_model(request.model, request.weights, request.classes, request.shape, trust=trust)
     task = TASKS.get(source.arch.task)
     splits = task.open(request.data, source.arch.input, source.model)
-    device = open_device(request.device)
     images = splits.images(request.split)
     return task.score(source.model, images, batch_size=request.batch, device=device), splits
 

@@ -20,7 +20,9 @@ def say(text: str) -> None:
 
 
 def show(*parts: str | Table) -> None:
-    """Print a result for people on stdout."""
+    """Print a result for people on stdout, once however many workers there are."""
+    if not speaks():
+        return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     for part in parts:
         if isinstance(part, str):
@@ -30,12 +32,14 @@ def show(*parts: str | Table) -> None:
 
 
 def print_json(document: Json) -> None:
-    """Print the one JSON document of a command; ``schema_version`` comes first.
+    """Print the one JSON document of a command, once; ``schema_version`` comes first.
 
     Raises:
         CompressError: a number in it is NaN or infinite.
     """
-    sys.stdout.write(to_json({"schema_version": 1, **document}, "the document", indent=2))
+    text = to_json({"schema_version": 1, **document}, "the document", indent=2)
+    if speaks():
+        sys.stdout.write(text)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Table:

@@ -18,3 +18,16 @@ def test_two_workers_write_one_artifact(tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert document["metrics"]["test fine-tuned"]["images"] == 359
     assert (tmp_path / "tuned" / "model.safetensors").is_file()
+
+
+def test_two_workers_share_a_score_and_print_it_once(tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = ["-m", "compressor", "eval", "resnet20_cifar", "--data", "digits", "--json"]
+    alone, shared = (
+        json.loads(
+            subprocess.run([*start, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+        )
+        for start in ([sys.executable], launcher)
+    )
+    assert shared["images"] == alone["images"] == 359
+    assert shared["top1"] == alone["top1"]
