@@ -5,6 +5,8 @@ Every error has three parts: *what* happened and *where* (the message), and *wha
 
 from typing import ClassVar
 
+_BREAK, _GOES_ON = "\n", "\n  "
+
 
 class CompressError(Exception):
     """Something went wrong that the user can fix; exit code 1 unless a subclass says otherwise."""
@@ -21,7 +23,8 @@ class CompressError(Exception):
         return type(self), (self.message, self.hint)
 
     def __str__(self) -> str:
-        return f"{self.message}\nHint: {self.hint}"
+        # a path or a foreign message may hold line breaks: what follows one must not pass for a line of ours
+        return f"{self.message.replace(_BREAK, _GOES_ON)}\nHint: {self.hint.replace(_BREAK, _GOES_ON)}"
 
 
 class UsageError(CompressError):

@@ -84,8 +84,10 @@ def _seen_precision(path: Path) -> str:
     graph = onnx.load(path, load_external_data=False).graph
     if any("Quantize" in node.op_type or node.op_type.startswith("QLinear") for node in graph.node):
         return "int8"
-    halves = sum(weight.data_type == onnx.TensorProto.FLOAT16 for weight in graph.initializer)
-    return "fp16" if 2 * halves > len(graph.initializer) else "fp32"
+    constants = [a.t for node in graph.node if node.op_type == "Constant" for a in node.attribute]
+    weights = [weight.data_type for weight in (*graph.initializer, *constants)]
+    halves = weights.count(onnx.TensorProto.FLOAT16)
+    return "fp16" if halves > weights.count(onnx.TensorProto.FLOAT) else "fp32"
 
 
 def read_input(path: Path) -> InputSpec:

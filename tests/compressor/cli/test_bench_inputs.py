@@ -82,3 +82,10 @@ def test_the_precision_is_the_files_own(
         assert numpy_helper.to_array(model.graph.initializer[0]).size
         onnx.save(model, place / f"foreign_{name}")
         assert read_precision(place / f"foreign_{name}") == seen
+    model = onnx.load(place / "foreign_p16.onnx")
+    for weight in reversed(list(model.graph.initializer)):  # and his tool writes weights as nodes
+        node = onnx.helper.make_node("Constant", [], [weight.name], value=weight)
+        model.graph.node.insert(0, node)
+    del model.graph.initializer[:]
+    onnx.save(model, place / "nodes.onnx")
+    assert read_precision(place / "nodes.onnx") == "fp16"
