@@ -110,7 +110,8 @@ class StaticDetector(nn.Module):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what `forward` returns."""
-        return (*_FOUND[:-1], *(name for stage in self._regions() for name in stage.gives), _FOUND[-1])
+        given = {"masks": self.masks, "heatmaps": self.keypoints}
+        return (*_FOUND[:-1], *(name for name, head in given.items() if head is not None), _FOUND[-1])
 
     def features(self, images: Tensor, sizes: Tensor) -> dict[str, Tensor]:
         """Return the feature maps by name."""
@@ -126,8 +127,8 @@ class StaticDetector(nn.Module):
     ) -> dict[str, Tensor]:
         """Return masks or heat maps of given ``boxes`` (B, D, 4) with their ``labels`` (B, D)."""
         (atlas,) = self._atlas(*features.values())
-        given = {"atlas": atlas, "boxes": boxes, "labels": labels}
-        return {name: value for stage in self._regions() for name, value in stage(given).items()}
+        values = carried_out(self._regions(), {"atlas": atlas, "boxes": boxes, "labels": labels})
+        return {name: values[name] for name in ("masks", "heatmaps") if name in values}
 
     @contextmanager
     def tapped(self) -> Iterator[None]:
@@ -174,12 +175,20 @@ class StaticDetector(nn.Module):
         return count, found.boxes, found.scores, found.labels, settled & found.exact
 
     def _regions(self) -> tuple[Stage, ...]:
-        heads = {"masks": self.masks, "heatmaps": self.keypoints}
-        return tuple(
-            Stage(name=name, takes=("atlas", "boxes", "labels"), gives=(name,), run=head)
-            for name, head in heads.items()
-            if head is not None
-        )
+        takes, stages = ("atlas", "boxes", "labels"), []
+        if self.masks is not None:
+            logits = ("masks.logits",)
+            stages += [
+                Stage(name="mask head", takes=takes, gives=logits, run=self.masks),
+                Stage(name="masks", takes=logits, gives=("masks",), run=_probabilities),
+            ]
+        if self.keypoints is not None:
+            stages.append(Stage(name="keypoint head", takes=takes, gives=("heatmaps",), run=self.keypoints))
+        return tuple(stages)
+
+
+def _probabilities(logits: Tensor) -> tuple[Tensor]:
+    return (torch.sigmoid(logits),)
 
 
 def _scores(logits: Tensor) -> tuple[Tensor]:

@@ -126,12 +126,12 @@ class StaticMaskHead(nn.Module):
             )
 
     def forward(self, atlas: Tensor, boxes: Tensor, labels: Tensor) -> tuple[Tensor]:
-        """Return (B, D, m, m) probabilities of boxes (B, D, 4) with their labels (B, D)."""
+        """Return (B, D, m, m) logits of boxes (B, D, 4) with their labels (B, D)."""
         features = self.trunk(self.head(self.pool(atlas, boxes)))
         label = labels.flatten()
         weight = self.logits.weight.flatten(1)[label][:, None]
         maps = weight @ features.flatten(2) + self.logits.bias[label][:, None, None]
-        return (torch.sigmoid(maps).view(*labels.shape, *features.shape[-2:]),)
+        return (maps.view(*labels.shape, *features.shape[-2:]),)
 
 
 class StaticKeypointHead(nn.Module):
