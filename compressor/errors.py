@@ -5,8 +5,6 @@ Every error has three parts: *what* happened and *where* (the message), and *wha
 
 from typing import ClassVar
 
-_BREAK, _GOES_ON = "\n", "\n  "
-
 
 class CompressError(Exception):
     """Something went wrong that the user can fix; exit code 1 unless a subclass says otherwise."""
@@ -23,8 +21,12 @@ class CompressError(Exception):
         return type(self), (self.message, self.hint)
 
     def __str__(self) -> str:
-        # a path or a foreign message may hold line breaks: what follows one must not pass for a line of ours
-        return f"{self.message.replace(_BREAK, _GOES_ON)}\nHint: {self.hint.replace(_BREAK, _GOES_ON)}"
+        return f"{_hanging(self.message)}\nHint: {_hanging(self.hint)}"
+
+
+def _hanging(text: str) -> str:
+    """Indent what follows a line break: one in a path must not begin what passes for a line of ours."""
+    return text.replace("\n", "\n  ")
 
 
 class UsageError(CompressError):

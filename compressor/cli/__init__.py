@@ -77,9 +77,6 @@ def _root(
     )
 
 
-_NO_MEMORY = "Error: there is not enough memory\nHint: ask for smaller inputs, batches or models."
-
-
 def main() -> None:
     """Run the command line and exit; errors end in a message and an exit code, not in a traceback."""
     try:
@@ -92,18 +89,17 @@ def main() -> None:
         _end(farewell(sys.argv[1:]), 130)
     except OSError as error:
         _end(f"Error: {error}\nHint: free some space, or check the path and its permissions.", 1)
-    except MemoryError:
-        _end(_NO_MEMORY, 1)
     except Exception as error:  # the last resort: a bug of ours must not end in a page of frames
         if _is_memory(error):
-            _end(_NO_MEMORY, 1)
+            _end("Error: there is not enough memory\nHint: ask for smaller inputs, batches or models.", 1)
         words = f"Internal error: {type(error).__name__}: {error}"
         _end(f"{words}\nHint: run again as `compress --verbose ...` and report what it prints.", 1)
 
 
 def _is_memory(error: Exception) -> bool:
-    """Say whether PyTorch ran out of memory, which it tells in words only on a CPU."""
-    return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    """Say whether memory ran out; PyTorch, not imported here, has its own error, and on a CPU only words."""
+    kind = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return kind or "DefaultCPUAllocator" in str(error)
 
 
 def _end(words: str, code: int) -> NoReturn:

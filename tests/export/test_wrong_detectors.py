@@ -114,7 +114,7 @@ def test_a_right_file_passes(files: dict[str, Right], kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_right_file_in_half_precision_passes(files: dict[str, Right], kind: str, tmp_path: Path) -> None:
     to_fp16(files[kind][2], tmp_path / "half.onnx")
-    prove(files[kind], tmp_path / "half.onnx", "fp16")
+    assert prove(files[kind], tmp_path / "half.onnx", "fp16").detections
 
 
 def test_below_the_threshold_there_is_something_to_compare(tmp_path: Path) -> None:
