@@ -3,8 +3,8 @@
 That is the first thing that somebody without a checkpoint tries, and the hardest for the comparison with
 PyTorch: scores lie so close together that rounding alone moves detections across thresholds. All six
 families, dense and at half of their MACs, on both usual canvases; a row says how many detections had no
-partner, what was allowed (the limit and the reference's own churn), and how far masks and heat maps differ
-on the same boxes. Rows that are there already are not made again.
+partner, what was allowed, and how far each stage differs from PyTorch's on the same inputs. Rows that are
+there already are not made again.
 """
 
 import argparse

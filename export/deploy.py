@@ -139,7 +139,7 @@ def deploy(
         plain = export_onnx(module, inputs, _room(name, "fp32", path), metadata=metadata)
         draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings, stage)
         stage("comparing with PyTorch")
-        parity = compared(model, manifest, draft, settings)
+        parity = compared(model, manifest, draft, settings, exported=module)
         files = _moved(draft, path)
     companion = _shipped(TASKS.get(arch.task).companion, path)
     size = sum(file.stat().st_size for file in files)
@@ -213,7 +213,13 @@ _CONVERSIONS: Final[dict[str, Callable[[Path, DeploySettings, Stage], Converted]
 
 
 def compared(
-    model: nn.Module, manifest: Manifest, file: Path, settings: DeploySettings, runtime: str = "onnxruntime"
+    model: nn.Module,
+    manifest: Manifest,
+    file: Path,
+    settings: DeploySettings,
+    runtime: str = "onnxruntime",
+    *,
+    exported: nn.Module | None = None,
 ) -> ParityReport:
     """Compare a file with PyTorch, opened by the runtime that will run it.
 
@@ -223,6 +229,8 @@ def compared(
         file: what ``runtime`` opens.
         settings: with which the file was made.
         runtime: name of the backend.
+        exported: what was written, with padded widths, for files that are compared stage by stage; padding
+            was held against the model before.
 
     Raises:
         ParityError: they differ beyond the limit of the precision.
@@ -232,7 +240,10 @@ def compared(
     options = SessionOptions(threads=settings.threads)
     there = replace(options, device="cuda") if runtime == "tensorrt" else options
     reference, inputs = arch.form(settings.form)(model, manifest.input)
-    pair = Pair(file=file, inputs=inputs, precision=settings.precision, batches=settings.batches)
+    pair = Pair(
+        file=file, inputs=inputs, precision=settings.precision, batches=settings.batches,
+        exported=exported or reference,
+    )  # fmt: skip
     images: Images | None = None
     if settings.calibration:
         batches = islice(settings.calibration.batches, MIN_CASES)

@@ -7,27 +7,27 @@ flip under rounding, in a network with random weights by the per cent; so the sh
 against the reference's own churn, PyTorch against PyTorch with noise of rounding size on its features. And
 what is *continuous*, masks and heat maps, is compared number by number with what PyTorch makes of the file's
 own boxes.
+
+A file that shows its inner values is compared stage by stage instead, see `export.parity_stages`; this is for
+engines, and for graphs whose shapes depend on data.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from compressor.base.files import scratch
 from compressor.errors import ParityError
 from compressor.types import InputSpec
 from detection.reference import match
-from export.backends import BACKENDS, Array, Session, SessionOptions
-from export.model_io import example_arrays, patchwork
+from export.backends import Array, Session
+from export.model_io import example_arrays
 from export.parity import ParityCase, ParityReport, correlation_over_inputs, relative_difference
 from export.soundness import check_alike, check_sound, used_rows
-from export.thresholds import write_without_threshold
 
 
 class Stages(Protocol):
@@ -130,36 +130,6 @@ def canvas_noise(
     return [example_arrays(inputs, size, seed=(seed, size, case)) for case, size in enumerate(sizes)]
 
 
-def prove_detections(
-    reference: Session,
-    candidate: Session,
-    feeds: Sequence[Sequence[Array]],
-    *,
-    limit: MatchLimit,
-    stages: Stages,
-    file: Path,
-) -> ParityReport:
-    """Compare a file with its module, on something in which both find something.
-
-    Where nothing is found in noise, patchworks of plain squares are shown instead, and where nothing is found
-    in those either, everything that scores above 0 counts as found on both sides.
-
-    Raises:
-        ParityError: as for `compare_detections`.
-    """
-    for shown in (feeds, [patchwork(arrays) for arrays in feeds]):
-        if _something_found(reference, shown):
-            return compare_detections_on(reference, candidate, shown, limit=limit, stages=stages)
-    with scratch() as folder, stages.listening() as threshold:
-        lowered = write_without_threshold(file, folder / file.name, threshold)
-        with BACKENDS.get("onnxruntime").open(lowered, SessionOptions()) as listening:
-            return compare_detections_on(reference, listening, feeds, limit=limit, stages=stages)
-
-
-def _something_found(reference: Session, feeds: Sequence[Sequence[Array]]) -> bool:
-    return any(bool(_run(reference, arrays)["num_detections"].any()) for arrays in feeds)
-
-
 def compare_detections_on(
     reference: Session,
     candidate: Session,
@@ -176,7 +146,7 @@ def compare_detections_on(
     cases: list[ParityCase] = []
     total = same = churned = 0
     for case, arrays in enumerate(feeds):
-        expected, found = _run(reference, arrays), _run(candidate, arrays)
+        expected, found = run_on(reference, arrays), run_on(candidate, arrays)
         check_sound(expected, "PyTorch")
         check_sound(found, "the file")
         check_alike(expected, found)
@@ -280,7 +250,8 @@ def _regions(seen: _Seen, found: Mapping[str, Array], limit: MatchLimit, case: i
     return cases
 
 
-def _run(session: Session, arrays: Sequence[Array]) -> dict[str, Array]:
+def run_on(session: Session, arrays: Sequence[Array]) -> dict[str, Array]:
+    """Return a session's outputs for arrays in the order of its inputs."""
     return session.run(dict(zip(session.input_names, arrays, strict=True)))
 
 

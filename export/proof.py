@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Final, Literal, Protocol, cast
 
 import numpy as np
+from torch import nn
 
 from compressor.errors import ParityError, UsageError
 from compressor.types import InputSpec
 from export.backends import Array, Session
 from export.backends.pytorch import TorchSession
+from export.detector_proof import prove_detections
 from export.parity import (
     MIN_CASES,
     MIN_CORRELATION,
@@ -20,7 +22,7 @@ from export.parity import (
     noise_feeds,
     relative_difference,
 )
-from export.parity_detections import MATCH_LIMITS, Stages, canvas_noise, prove_detections
+from export.parity_detections import Stages, canvas_noise
 
 Precision = Literal["fp32", "fp16", "int8"]
 _ROWS_LIMIT: Final = 0.05  # kernels for large batches may round otherwise, and rounding may move a level
@@ -44,12 +46,14 @@ class Pair:
         inputs: what both take.
         precision: of the file.
         batches: numbers of images in a call at which they are compared.
+        exported: the module that was written; of the model itself, or with its widths padded.
     """
 
     file: Path
     inputs: InputSpec
     precision: Precision
     batches: tuple[int, ...]
+    exported: nn.Module
 
 
 def _logits(reference: TorchSession, candidate: Session, pair: Pair, images: Images | None) -> ParityReport:
@@ -106,8 +110,8 @@ def _detections(
 ) -> ParityReport:
     feeds = canvas_noise(pair.inputs) if images is None else list(images)
     return prove_detections(
-        reference, candidate, feeds, limit=MATCH_LIMITS[pair.precision],
-        stages=cast("Stages", reference.module), file=pair.file,
+        reference, candidate, feeds, precision=pair.precision,
+        stages=cast("Stages", pair.exported), file=pair.file,
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from export.model_io import example_tensors, input_names, named_outputs
 from export.onnx_files import require_free, write_onnx
 from export.quiet import captured_output
 from export.resizes import write_factors
+from export.taps import hide_taps, tapping
 from export.traced import Traced, traced
 
 OPSET: Final = 18
@@ -76,7 +77,9 @@ def export_onnx(model: nn.Module, inputs: InputSpec, path: Path, *, metadata: Ma
         CompressError: the model cannot be exported, fixes its batch size, or fails the checker.
     """
     require_free(path)
-    exported = _exported(model, inputs)
+    with tapping(model):
+        exported = _exported(model, inputs)
+    hide_taps(exported.graph)
     if inputs.max_batch is None:
         _require_dynamic_batch(exported, model)
     write_factors(exported)

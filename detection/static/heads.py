@@ -61,11 +61,12 @@ class StaticBoxHead(nn.Module):
         self.detections = min(settings.detections, self.candidates)
         self.suppress = suppression((self.candidates,), heads.nms_thresh, settings)
 
-    def forward(self, atlas: Tensor, proposals: Proposals, sizes: Tensor) -> Found:
-        """Detect in images of ``sizes`` (B, 2)."""
+    def forward(self, scores: Tensor, codes: Tensor, proposals: Proposals, sizes: Tensor) -> Found:
+        """Detect in images of ``sizes`` (B, 2), from scores (B, N, classes) without the background.
+
+        ``codes`` are those that were `predicted` of their proposals.
+        """
         batch = proposals.boxes.shape[0]
-        logits, codes = self._predicted(atlas, proposals.boxes)
-        scores = torch.softmax(logits, dim=-1)[:, :, 1:]
         # Padding proposals score 0, which is never above the threshold.
         score, index = best((scores * proposals.valid[..., None]).flatten(1), self.candidates)
         proposal = torch.div(index, self.classes, rounding_mode="floor")
@@ -74,7 +75,7 @@ class StaticBoxHead(nn.Module):
         boxes = clip(decode(self.coder, code, take(proposals.boxes, proposal)), sizes)
         return self._survivors(boxes, score, labels)
 
-    def _predicted(self, atlas: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    def predicted(self, atlas: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Return class logits (B, N, classes) and codes (B, N, 4 * classes), both with the background."""
         order = self.pool.order(boxes)
         outputs = self.predictor(self.head(self.pool(atlas, take(boxes, order))))
@@ -124,13 +125,13 @@ class StaticMaskHead(nn.Module):
                 "let it end with a 1 x 1 convolution to one map per class, as torchvision's does",
             )
 
-    def forward(self, atlas: Tensor, found: Found) -> Tensor:
-        """Return (B, D, m, m) probabilities."""
-        features = self.trunk(self.head(self.pool(atlas, found.boxes)))
-        label = found.labels.flatten()
+    def forward(self, atlas: Tensor, boxes: Tensor, labels: Tensor) -> tuple[Tensor]:
+        """Return (B, D, m, m) logits of boxes (B, D, 4) with their labels (B, D)."""
+        features = self.trunk(self.head(self.pool(atlas, boxes)))
+        label = labels.flatten()
         weight = self.logits.weight.flatten(1)[label][:, None]
         maps = weight @ features.flatten(2) + self.logits.bias[label][:, None, None]
-        return torch.sigmoid(maps).view(*found.labels.shape, *features.shape[-2:])
+        return (maps.view(*labels.shape, *features.shape[-2:]),)
 
 
 class StaticKeypointHead(nn.Module):
@@ -142,10 +143,10 @@ class StaticKeypointHead(nn.Module):
         self.head = heads.keypoint_head
         self.predictor = heads.keypoint_predictor
 
-    def forward(self, atlas: Tensor, found: Found) -> Tensor:
-        """Return (B, D, K, m, m) logits."""
-        maps: Tensor = self.predictor(self.head(self.pool(atlas, found.boxes)))
-        return maps.view(*found.labels.shape, *maps.shape[1:])
+    def forward(self, atlas: Tensor, boxes: Tensor, labels: Tensor) -> tuple[Tensor]:
+        """Return (B, D, K, m, m) logits of boxes (B, D, 4) with their labels (B, D)."""
+        maps: Tensor = self.predictor(self.head(self.pool(atlas, boxes)))
+        return (maps.view(*labels.shape, *maps.shape[1:]),)
 
 
 def _outputs(predictor: nn.Module) -> int:

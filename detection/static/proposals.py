@@ -4,7 +4,7 @@ Per level the best k anchors are decoded and clipped; levels are padded to one l
 side; the best of all levels are the proposals. Where fewer survive, the rest is padding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -55,13 +55,20 @@ class StaticProposals(nn.Module):
         self.proposals = min(settings.proposals, sum(self.counts))
         self.suppress = suppression(self.counts, rpn.nms_thresh, settings)
 
-    def forward(self, features: Mapping[str, Tensor], sizes: Tensor) -> Proposals:
-        """Propose boxes for images of ``sizes`` (B, 2) from their feature maps (B, C, h, w)."""
-        logits, codes = self.head(list(features.values()))
+    def candidates(
+        self, logits: Sequence[Tensor], codes: Sequence[Tensor], sizes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return scores (B, L, K) and boxes (B, L * K, 4) of the best anchors of every level.
+
+        ``logits`` and ``codes`` are what ``head`` makes of the feature maps of images of ``sizes`` (B, 2).
+        """
         levels = [self._best(i, *level) for i, level in enumerate(zip(logits, codes, strict=True))]
         scores = torch.sigmoid(torch.stack([level[0] for level in levels], dim=1))  # (B, L, K)
         boxes = torch.stack([level[1] for level in levels], dim=1)  # (B, L, K, 4)
-        boxes = clip(boxes.flatten(1, 2), sizes)
+        return scores, clip(boxes.flatten(1, 2), sizes)
+
+    def forward(self, scores: Tensor, boxes: Tensor) -> Proposals:
+        """Return the candidates that suppression leaves, the best of all levels first."""
         valid = at_least(boxes, self.min_size).view_as(scores) & (scores >= self.score_thresh)
         keep, settled = self.suppress(boxes.view(*scores.shape, 4), valid.to(scores.dtype))
         # Sigmoids are not negative, so -1 sorts padding and victims behind every survivor.

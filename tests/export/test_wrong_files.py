@@ -52,7 +52,7 @@ def prove(model: nn.Module, file: Path, precision: Precision) -> ParityReport:
         TorchSession(model, ARCH.input, options) as reference,
         BACKENDS.get("onnxruntime").open(file, options) as candidate,
     ):
-        pair = Pair(file=file, inputs=ARCH.input, precision=precision, batches=(1, 2, 8))
+        pair = Pair(file=file, inputs=ARCH.input, precision=precision, batches=(1, 2, 8), exported=model)
         feeds = [(batch,) for batch in images()] if precision == "int8" else None
         return COMPARISONS["classification"](reference, candidate, pair, feeds)
 
@@ -178,7 +178,7 @@ def test_small_faults_are_found_in_single_precision(
 
 def test_too_few_images_prove_nothing(model: nn.Module, files: dict[Precision, Path]) -> None:
     options = SessionOptions(threads=1)
-    pair = Pair(file=files["int8"], inputs=ARCH.input, precision="int8", batches=(1, 2, 8))
+    pair = Pair(file=files["int8"], inputs=ARCH.input, precision="int8", batches=(1, 2, 8), exported=model)
     with (
         TorchSession(model, ARCH.input, options) as reference,
         BACKENDS.get("onnxruntime").open(files["int8"], options) as candidate,
