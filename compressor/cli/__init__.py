@@ -28,7 +28,7 @@ from compressor.cli.process import (
     check_workers,
     farewell,
     interruptible,
-    speaks,
+    last_words,
     take_own_packages,
 )
 from compressor.cli.prune import prune
@@ -106,7 +106,7 @@ def _end(words: str, code: int) -> NoReturn:
     """Say how it ended, once whatever the number of workers, and exit."""
     if {"-v", "--verbose"} & set(sys.argv[1:3]):
         traceback.print_exc()
-    if speaks():
-        with contextlib.suppress(OSError):  # nobody listens
+    with last_words() as mine, contextlib.suppress(OSError):  # nobody listens
+        if mine:
             typer.secho(shown(words), err=True)
     sys.exit(code)

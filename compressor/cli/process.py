@@ -1,11 +1,12 @@
 """What the process needs before and around a command: our own packages, signals, one worker that speaks."""
 
+import contextlib
+import fcntl
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -48,7 +49,7 @@ def take_own_packages() -> None:
             )
 
 
-@contextmanager
+@contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM inside the block into `Interrupted`, so that everything is cleaned up."""
     owner = os.getpid()
@@ -77,8 +78,37 @@ def farewell(arguments: list[str]) -> str:
 
 
 def speaks() -> bool:
-    """Say whether this worker tells people what went wrong; under torchrun only the first does."""
+    """Say whether this worker prints results; under torchrun only the first does."""
     return os.environ.get("RANK", "0") == "0"
+
+
+@contextlib.contextmanager
+def last_words() -> Iterator[bool]:
+    """Yield whether this worker tells how the command ended, as its first worker to end does.
+
+    That may be any: torchrun ends the others as soon as one has failed, before they could say anything. It
+    waits until what is told was told. Other launchers have no folder per start, and the first worker tells.
+    """
+    told = _told()
+    if told is None:
+        yield speaks()
+        return
+    fcntl.flock(told, fcntl.LOCK_EX)
+    try:
+        yield os.fstat(told).st_size == 0
+        os.write(told, b"told")
+    finally:
+        os.close(told)
+
+
+def _told() -> int | None:
+    """Open the file that holds something once a worker of this start on this machine has had its last words."""
+    report = os.environ.get("TORCHELASTIC_ERROR_FILE")  # one per worker, in one folder per start
+    if not report:
+        return None
+    with contextlib.suppress(OSError):
+        return os.open(Path(report).parent.parent / "told", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    return None
 
 
 def check_workers(command: str | None) -> None:

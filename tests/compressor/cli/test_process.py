@@ -66,6 +66,24 @@ def test_a_mistake_is_told_once_and_other_commands_refuse(tmp_path: Path) -> Non
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("worker", ["0", "1"])
+def test_what_fails_on_one_worker_alone_is_told_once(tmp_path: Path, worker: str) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import os\n"
+        "from compressor.errors import UsageError\n"
+        "def net():\n"
+        f"    if os.environ['RANK'] == '{worker}':\n"
+        "        raise UsageError('this worker has no luck', 'try again.')\n"
+        "    import time; time.sleep(60)\n"
+        "net.input_shapes = ((3, 12, 12),)\n"
+    )
+    words = ["-m", "compressor", "eval", "mine:net", "--data", "digits"]
+    done = subprocess.run([*TORCHRUN, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.count("this worker has no luck") == 1
+    assert "Interrupted" not in done.stderr
+
+
 TRAINING = ["finetune", "small", "-o", "tuned", "--data", "digits", "--epochs", "500", "--trust-code"]
 
 
