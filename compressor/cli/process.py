@@ -102,7 +102,7 @@ def last_words() -> Iterator[bool]:
 
 
 def _told() -> int | None:
-    """Open the file that holds something once a worker of this start on this machine has had its last words."""
+    """Open the file that is not empty once a worker of this start has had its last words."""
     report = os.environ.get("TORCHELASTIC_ERROR_FILE")  # one per worker, in one folder per start
     if not report:
         return None
