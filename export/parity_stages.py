@@ -98,6 +98,7 @@ def compare_stages(
                     _numbers(stage, name, expected[name], values, limit, number) for name in stage.gives
                 ]
                 continue
+            _check_flags(stage, expected, values)
             counted, same = _rows(stage, stage.ranked, expected, values, limit)
             if stage.ranked.labels is not None:
                 rows, pairs = rows + counted, pairs + same
@@ -151,6 +152,21 @@ def _numbers(
             _AGAIN,
         )
     return ParityCase(batch=len(truth), case=case, output=name, relative_difference=difference)
+
+
+def _check_flags(stage: Stage, expected: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Refuse other flags, such as whether the suppression was exact.
+
+    Raises:
+        ParityError: naming the first.
+    """
+    for name in stage.gives:
+        if expected[name].dtype == torch.bool and not torch.equal(expected[name], values[name]):
+            raise ParityError(
+                f"{name} is {values[name].tolist()}, not {expected[name].tolist()} as PyTorch's {stage.name} "
+                "says of the same inputs",
+                _AGAIN,
+            )
 
 
 def _rows(

@@ -18,10 +18,11 @@ def used_rows(outputs: Mapping[str, Array]) -> NDArray[np.bool_]:
 
 
 def check_sound(outputs: Mapping[str, Array], who: str) -> None:
-    """Refuse numbers that are none, and counts that the rows do not bear out.
+    """Refuse numbers that are none, counts that the rows do not bear out, and rows that are not best first.
 
     Raises:
-        ParityError: NaN or infinity anywhere, or other rows with a score than those that are counted.
+        ParityError: NaN or infinity anywhere, other rows with a score than those that are counted, or a row
+            that scores more than the one before.
     """
     for name, values in outputs.items():
         if not np.all(np.isfinite(values)):
@@ -39,6 +40,13 @@ def check_sound(outputs: Mapping[str, Array], who: str) -> None:
         raise ParityError(
             f"{who} counts {counts.tolist()} detections in {scored.shape[1]} rows, of which "
             f"{scored.sum(axis=1).tolist()} have a score",
+            "the exported file is not equivalent: export it again.",
+        )
+
+    scores: NDArray[Any] = outputs["scores"]
+    if np.diff(scores, axis=1).max(initial=0) > 0:
+        raise ParityError(
+            f"{who} returns detections that are not sorted by their scores",
             "the exported file is not equivalent: export it again.",
         )
 

@@ -232,6 +232,14 @@ def threshold(old: float, new: float) -> Change:
     return change
 
 
+def reordered(model: onnx.ModelProto) -> None:
+    """Return the second row before the first, with everything that belongs to it."""
+    for output in ("boxes", "scores", "labels"):
+        after(output, "Gather", ([1, 0, *range(2, 10)], np.int64))(model)
+        axis = helper.make_attribute("axis", 1)
+        model.graph.node[-1].attribute.append(axis)
+
+
 def mirrored(model: onnx.ModelProto) -> None:
     """Show the second image of a batch what the first one shows."""
     index = _constant(model, "first", [0], np.int64)
@@ -253,6 +261,8 @@ ANY: dict[str, Change] = {
     "a constant count": after("num_detections", "Mul", (0, np.int64)),
     "nothing found": scaled("scores", 0.0),
     "no numbers": after("boxes", "Div", (0.0, np.float32)),
+    "rows in another order": reordered,
+    "exact where it is not": after("converged", "Not"),
     "input clipped": before("input_0", "Clip", 0.0, 0.3),
     "input halved": before("input_0", "Mul", 0.5),
     "sizes ignored": before("input_1", "Mul", 0.25),
