@@ -9,7 +9,7 @@ from export.model_io import patchwork
 from export.parity import ParityReport
 from export.parity_detections import MATCH_LIMITS, Stages, compare_detections_on, run_on
 from export.parity_stages import STAGE_LIMITS, Staged, compare_stages, is_staged
-from export.soundness import check_alike, check_sound
+from export.soundness import check_alike, check_sorted, check_sound
 from export.taps import write_tapped
 from export.thresholds import write_without_threshold
 
@@ -60,6 +60,7 @@ def _proved(
     for arrays in feeds:  # the file itself, as it will run; what comes out may be ranked otherwise
         found = run_on(candidate, arrays)
         check_sound(found, "the file")
+        check_sorted(found)
         check_alike(expected, found)
     with scratch() as folder:
         tapped = write_tapped(file, folder / file.name, stages.inner())

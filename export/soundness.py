@@ -18,11 +18,10 @@ def used_rows(outputs: Mapping[str, Array]) -> NDArray[np.bool_]:
 
 
 def check_sound(outputs: Mapping[str, Array], who: str) -> None:
-    """Refuse numbers that are none, counts that the rows do not bear out, and rows that are not best first.
+    """Refuse numbers that are none, and counts that the rows do not bear out.
 
     Raises:
-        ParityError: NaN or infinity anywhere, other rows with a score than those that are counted, or a row
-            that scores more than the one before.
+        ParityError: NaN or infinity anywhere, or other rows with a score than those that are counted.
     """
     for name, values in outputs.items():
         if not np.all(np.isfinite(values)):
@@ -43,10 +42,17 @@ def check_sound(outputs: Mapping[str, Array], who: str) -> None:
             "the exported file is not equivalent: export it again.",
         )
 
+
+def check_sorted(outputs: Mapping[str, Array]) -> None:
+    """Refuse detections that are not best first.
+
+    Raises:
+        ParityError: a row scores more than the one before.
+    """
     scores: NDArray[Any] = outputs["scores"]
     if np.diff(scores, axis=1).max(initial=0) > 0:
         raise ParityError(
-            f"{who} returns detections that are not sorted by their scores",
+            "the file returns detections that are not sorted by their scores",
             "the exported file is not equivalent: export it again.",
         )
 
