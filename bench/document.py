@@ -1,7 +1,7 @@
 """The JSON form of a benchmark: raw samples, what follows from them, and where they were taken.
 
-Figures that follow from samples (percentiles, throughput) are written for readers and recomputed on reading,
-so that a document can never contradict itself.
+Figures that follow from samples (percentiles, throughput) are written for readers and recomputed on reading;
+a verdict that does not follow from its interval is refused. So a document can never contradict itself.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from bench.comparison import BenchReport, Comparison
-from bench.statistics import percentiles, throughput_per_s
+from bench.statistics import percentiles, throughput_per_s, verdict
 from compressor.errors import UsageError
 from compressor.types import BenchResult, BenchSettings
 
@@ -37,7 +37,8 @@ def report_from_json(document: Mapping[str, Any]) -> BenchReport:
     """Return the report that a document was made from.
 
     Raises:
-        UsageError: another schema, a field that is missing or malformed, or a sample that is no time.
+        UsageError: another schema, a field that is missing or malformed, a sample that is no time, or a
+            verdict that its interval does not allow.
     """
     version = document.get("schema_version")
     if version != SCHEMA_VERSION:
@@ -96,7 +97,7 @@ def _bench_result(entry: Mapping[str, Any], machine: dict[str, str]) -> BenchRes
 def _comparison(entry: Mapping[str, Any]) -> Comparison:
     measured = entry["speedup"]
     settings = TypeAdapter(BenchSettings).validate_python(entry["settings"])
-    return TypeAdapter(Comparison).validate_python(
+    comparison = TypeAdapter(Comparison).validate_python(
         {
             "model": entry["model"],
             "baseline": measured["baseline"],
@@ -106,3 +107,15 @@ def _comparison(entry: Mapping[str, Any]) -> Comparison:
             "verdict": measured["verdict"],
         }
     )
+    _check_verdict(comparison)
+    return comparison
+
+
+def _check_verdict(comparison: Comparison) -> None:
+    """Refuse a verdict that was edited, or drawn by another rule than today's."""
+    found = comparison.speedup
+    interval = f"the speed-up of {comparison.model!r}, {found.value} in {found.low}..{found.high},"
+    if not 0 < found.low <= found.value <= found.high < math.inf:
+        raise ValueError(f"{interval} is none")
+    if verdict(found) != comparison.verdict:
+        raise ValueError(f"{interval} is {verdict(found)!r}, not {comparison.verdict!r}")

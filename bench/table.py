@@ -55,8 +55,11 @@ def _cells(result: BenchResult, comparison: Comparison | None) -> tuple[str | Te
 
 
 def significant(value: float) -> str:
-    """Return a positive figure with three significant digits, or as a whole number from 100 on."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    """Return a positive figure with three significant digits, or as a whole number from 100 on.
+
+    Zeros at the end are digits too: 1.50 was measured, 1.5 would claim less.
+    """
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def _notes(report: BenchReport) -> list[str]:

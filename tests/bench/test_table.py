@@ -42,9 +42,17 @@ def test_names_and_verdicts_survive_a_narrow_terminal(report: BenchReport) -> No
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.01234, "0.0123"), (1.5, "1.5"), (9.876, "9.88"), (123.4, "123"), (12345.6, "12,346")],
+    [
+        (0.01234, "0.0123"),
+        (1.5, "1.50"),
+        (9.876, "9.88"),
+        (9.999, "10.0"),
+        (99.96, "100"),
+        (123.4, "123"),
+        (12345.6, "12,346"),
+    ],
 )
-def test_no_figure_is_rounded_to_nothing(value: float, text: str) -> None:
+def test_every_figure_has_three_digits(value: float, text: str) -> None:
     assert significant(value) == text
 
 
