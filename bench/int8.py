@@ -125,8 +125,9 @@ def _thirds(images: Path, folder: Path) -> list[Path]:
         files.append(folder / f"imagenet{number}.npz")
         # A few stand in for a train split, which nothing here reads.
         np.savez(
-            files[-1], x_train=pixels[:20], y_train=labels[:20], x_test=pixels[part], y_test=labels[part]
-        )
+            files[-1], x_train=pixels[:20], y_train=labels[:20], x_test=pixels[part], y_test=labels[part],
+            classes=1000,
+        )  # fmt: skip
     return files
 
 

@@ -104,7 +104,7 @@ def _imagenet(folder: Path, file: Path) -> None:
     rows = list(csv.reader((folder / "labels.csv").open()))
     images = np.stack([np.asarray(Image.open(folder / "images" / row[0]).convert("RGB")) for row in rows])
     labels = np.array([int(row[1]) for row in rows])
-    np.savez(file, x_train=images[:20], y_train=labels[:20], x_test=images, y_test=labels)
+    np.savez(file, x_train=images[:20], y_train=labels[:20], x_test=images, y_test=labels, classes=1000)
 
 
 def _top1(scores: dict[str, Accuracy]) -> dict[str, float]:

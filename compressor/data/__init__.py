@@ -146,14 +146,18 @@ def _all(split: Labelled) -> NDArray[np.int64]:
 
 
 def _check_outputs(source: Source, classes: int | None) -> None:
-    """Refuse a model whose outputs stand for other classes than the data's own list of names."""
-    if source.listed and classes is not None and classes > source.classes:
-        raise UsageError(
-            f"the model has {classes} outputs, but {foreign(source.name)} has {source.classes} classes, "
-            "numbered by their own names",
-            f"give --classes {source.classes} for a model with that many outputs, or a folder with all "
-            f"{classes} classes.",
-        )
+    """Refuse a model whose outputs stand for other classes than the data's: it would score 0 in silence.
+
+    Random labels are nobody's classes, so that they fit every model.
+    """
+    if source.synthetic or classes is None or classes <= source.classes:
+        return
+    fitting = f"give --classes {source.classes} for a model with that many outputs"
+    raise UsageError(
+        f"the model has {classes} outputs, but {foreign(source.name)} has {source.classes} classes, "
+        "numbered in an order of their own",
+        f"{fitting}, or {source.widened}." if source.widened else f"{fitting}.",
+    )
 
 
 def check_labels(labels: NDArray[np.int64], classes: int, *, where: str) -> None:

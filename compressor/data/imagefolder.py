@@ -59,7 +59,7 @@ def imagefolder(argument: str, inputs: InputSpec) -> Source:
         train=_labelled(root / "train", classes, shape),
         test=_labelled(root / ("test" if own else "val"), classes, shape),
         val=_labelled(root / "val", classes, shape) if own else None,
-        listed=True,
+        widened="give a folder that has all classes of the model",
         test_name="test" if own else "val",
     )
 

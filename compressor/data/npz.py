@@ -1,7 +1,8 @@
 """``npz:FILE``: a NumPy archive with x_train, y_train, x_test, y_test, and x_val, y_val if there are any.
 
-Images are uint8 of shape (n, height, width, channels), labels integers of shape (n,). Archives that hold
-pickled objects are refused: reading those would run code.
+Images are uint8 of shape (n, height, width, channels), labels integers of shape (n,). One more array,
+``classes``, a single integer, says how many classes there are where the labels do not show the last ones.
+Archives that hold pickled objects are refused: reading those would run code.
 """
 
 import zipfile
@@ -19,14 +20,14 @@ from compressor.errors import UsageError
 from compressor.types import InputSpec
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
-_OWN = ("x_val", "y_val")
+_OWN = ("x_val", "y_val", "classes")
 _BOMB_BYTES, _BOMB_RATIO = 2**30, 50
 _LAYOUT = f"an archive of numpy.savez with {', '.join(_KEYS)}; x uint8 (n, height, width, channels), y (n,)"
 
 
 @DATASETS.register("npz")
 def npz(argument: str, inputs: InputSpec) -> Source:
-    """Return the archive's two splits; the number of classes is the largest label plus one.
+    """Return the archive's splits; without ``classes``, their number is the largest label plus one.
 
     Raises:
         UsageError: the file is missing or damaged, lacks an array, or one has the wrong type or shape.
@@ -36,9 +37,29 @@ def npz(argument: str, inputs: InputSpec) -> Source:
     arrays = _arrays(path)
     train = _split(arrays, "train", path)
     test = _split(arrays, "test", path)
-    largest = max((int(labels.max()) for labels in (train.labels, test.labels) if labels.size), default=0)
     val = _split(arrays, "val", path) if "x_val" in arrays else None
-    return Source(name=path.stem, classes=max(1, largest + 1), train=train, test=test, val=val)
+    return Source(
+        name=path.stem,
+        classes=_classes(arrays, path) if "classes" in arrays else _seen_classes(train, test),
+        train=train,
+        test=test,
+        val=val,
+        widened="store their number as `classes` in the archive where its labels are the model's own",
+    )
+
+
+def _classes(arrays: dict[str, NDArray[np.generic]], path: Path) -> int:
+    said = arrays["classes"]
+    if said.dtype.kind not in "iu" or said.size != 1 or int(said.item()) < 1:
+        raise UsageError(
+            f"{path}: classes is {said.dtype} of shape {said.shape}", "store it as one integer from 1"
+        )
+    return int(said.item())
+
+
+def _seen_classes(*splits: Labelled) -> int:
+    """Return how many classes the labels show; none at all, or negative ones, are refused elsewhere."""
+    return max(1, *(int(split.labels.max()) + 1 for split in splits if split.labels.size))
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -47,7 +68,8 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             _check_size(archive, path)
-            missing = [key for key in _KEYS if key not in archive]
+            wanted = (*_KEYS, "y_val") if "x_val" in archive else _KEYS
+            missing = [key for key in wanted if key not in archive]
             if missing:
                 raise UsageError(f"{path} lacks {', '.join(missing)}", f"npz:FILE needs {_LAYOUT}")
             return {key: archive[key] for key in (*_KEYS, *_OWN) if key in archive}

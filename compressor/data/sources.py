@@ -68,8 +68,7 @@ class Source:
         test: images for the final figure only.
         val: a validation split of its own, where there is one.
         synthetic: whether images and labels are random.
-        listed: whether labels are positions in this data set's own list of names, so that they mean nothing
-            to a model with another number of outputs.
+        widened: how the data could speak of more classes, in words for a hint; "" where it cannot.
         test_name: what the data set itself calls the split that is used as ``test``.
     """
 
@@ -79,7 +78,7 @@ class Source:
     test: Labelled
     val: Labelled | None = None
     synthetic: bool = False
-    listed: bool = False
+    widened: str = ""
     test_name: str = "test"
 
 

@@ -36,6 +36,11 @@ def test_values_arrive(tmp_path, cpu):
     ("changes", "words"),
     [
         ({"y_test": None}, "lacks y_test"),
+        ({"x_val": GOOD["x_test"]}, "lacks y_val"),
+        ({"classes": np.array([3, 4])}, r"classes is int64 of shape \(2,\)"),
+        ({"classes": np.float32(3)}, "classes is float32"),
+        ({"classes": 0}, "one integer from 1"),
+        ({"classes": 2}, "label 2, but there are 2 classes"),
         ({"x_train": np.zeros((4, 32, 32, 3), np.float32)}, "x_train is float32"),
         ({"x_train": np.zeros((4, 3072), np.uint8)}, r"x_train is uint8 of shape \(4, 3072\)"),
         ({"x_train": np.zeros((4, 3, 32, 32), np.uint8)}, "images are 32x3x32"),
@@ -76,6 +81,15 @@ def test_a_validation_split_of_its_own(tmp_path):
     data = open_data(spec, InputSpec(shapes=((3, 32, 32),)))
     assert (len(data.train), len(data.val), len(data.test)) == (4, 3, 2)
     assert data.images("val") is data.val
+
+
+def test_an_archive_may_say_how_many_classes_there_are(tmp_path):
+    """A few images of ImageNet need not show its last class, and yet fit its models."""
+    inputs = InputSpec(shapes=((3, 32, 32),))
+    assert open_data(save(tmp_path, classes=1000), inputs, classes=1000).classes == 1000
+    with pytest.raises(UsageError, match="the model has 1000 outputs, but data has 3 classes") as found:
+        open_data(save(tmp_path), inputs, classes=1000)
+    assert "`classes` in the archive" in found.value.hint
 
 
 def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):

@@ -57,7 +57,21 @@ def test_gray_data_suits_a_colour_model_and_a_gray_one(inputs, cpu):
 def test_labels_beyond_the_models_classes(inputs):
     with pytest.raises(UsageError, match="there are 3 classes"):
         open_data("digits", inputs, classes=3)
-    assert open_data("digits", inputs, classes=1000).classes == 10
+    assert open_data("digits", inputs, classes=10).classes == 10
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DATASETS if kind != "synthetic"])
+def test_outputs_that_stand_for_other_classes_are_refused(kind, spec_of, inputs):
+    """A model of ImageNet scores 0 % on any other data; that is a mistake, and no result."""
+    spec = spec_of(kind)
+    classes = open_data(spec, inputs).classes
+    with pytest.raises(UsageError, match=rf"1000 outputs, but \S+ has {classes} classes") as found:
+        open_data(spec, inputs, classes=1000)
+    assert f"--classes {classes}" in found.value.hint
+
+
+def test_random_labels_fit_every_model(inputs):
+    assert open_data("synthetic:8x3x32x32", inputs, classes=1000).classes == 10
 
 
 def test_negative_label_is_named_with_its_position():
