@@ -82,6 +82,7 @@ class Detection:
             test=splits.test,
             task="detection",
             summary=splits.summary,
+            test_name="val",
         )
 
     def check(self, model: nn.Module, data: DataSplits) -> None:

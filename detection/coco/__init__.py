@@ -1,8 +1,8 @@
 """COCO-format data sets for detectors: files in, three splits of images with targets out.
 
 The validation split chooses the best epoch, so it is held out of the source's *train*; the source's own
-validation split is our *test*, only ever reported. It is drawn with a seed of its own, not the recipe's, so
-that every command holds out the same images.
+validation split (val2017) is our *test*, only ever reported, and what users mean by ``val``. The one held out
+is drawn with a seed of its own, not the recipe's, so that every command holds out the same images.
 """
 
 from collections import Counter

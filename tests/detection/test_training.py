@@ -127,6 +127,15 @@ def test_two_workers_have_the_losses_of_one(coco: Path, tmp_path: Path) -> None:
     assert alone["losses"][0] != alone["losses"][1]
 
 
+def test_val_is_what_coco_calls_so_and_holdout_what_this_program_keeps_from_training(coco: Path) -> None:
+    arch = architecture()
+    data = DETECTION.open(f"coco:{coco}", arch.input, arch.build())
+    assert data.images("val") is data.images("test") is data.test
+    assert data.images("holdout") is data.val
+    assert data.caution("val") == data.caution("test") == ""
+    assert "trained elsewhere has seen them" in data.caution("holdout")
+
+
 def test_the_draw_of_anchors_depends_on_epoch_and_image_alone(coco: Path) -> None:
     arch = architecture()
     model = arch.build().train()
