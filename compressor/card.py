@@ -66,4 +66,14 @@ def _accuracy(manifest: "Manifest") -> list[str]:
     if not manifest.metrics:
         return ["", "Accuracy was not measured."]
     rows = [f"- {markdown(moment)}: {score.describe()}" for moment, score in manifest.metrics.items()]
-    return ["", f"Accuracy on {markdown(manifest.data)}:", "", *rows]
+    return ["", f"Accuracy on {markdown(manifest.data)}:", "", *rows, *_val_caution(manifest)]
+
+
+def _val_caution(manifest: "Manifest") -> list[str]:
+    if not any(moment.startswith("val ") for moment in manifest.metrics):
+        return []
+    return [
+        "",
+        "`val` chose the epoch. Where the data has no validation split of its own it was held out of train "
+        "by compress, and a checkpoint that was trained elsewhere has seen it.",
+    ]

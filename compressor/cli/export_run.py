@@ -170,6 +170,8 @@ def _calibration(request: Request, model: nn.Module, manifest: Manifest) -> Cali
     data = TASKS.get(arch.task).open(request.calib, manifest.input, model)
     if data.synthetic:
         output.say("ranges come from synthetic images: accuracy will mean nothing")
+    if request.auto is not None and data.val_caution:
+        output.say(f"note on validation: {data.val_caution}")
 
     def score(file: Path) -> float:
         options = SessionOptions(threads=request.threads)

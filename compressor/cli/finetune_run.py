@@ -49,10 +49,10 @@ def run(request: Request) -> None:
             "test fine-tuned": score(model, data.test, device=device),
         }
         if distributed.rank() == 0:
-            _finish(request, scores, result)
+            _finish(request, scores, result, data.val_caution)
 
 
-def _finish(request: Request, scores: dict[str, Score], result: TrainResult) -> None:
+def _finish(request: Request, scores: dict[str, Score], result: TrainResult, caution: str) -> None:
     manifest = save_artifact(request.source.model.cpu(), _manifest(request, scores), request.output)
     if request.json:
         output.print_json(
@@ -62,11 +62,14 @@ def _finish(request: Request, scores: dict[str, Score], result: TrainResult) -> 
                 "best_epoch": result.best_epoch,
                 "epochs": len(result.history),
                 "metrics": {name: encode(score) for name, score in scores.items()},
+                "caution": caution,
             }
         )
         return
     for name, score in scores.items():
         output.show(f"{name}: {score.describe()}")
+    if caution:
+        output.show(f"note on val: {caution}")
     output.show(f"best epoch: {result.best_epoch} of {len(result.history)}; written: {request.output}")
 
 

@@ -63,6 +63,8 @@ def run(request: Request) -> None:
     manifest = _manifest(request, planned, costs, metrics)
     saved = save_artifact(small, manifest, request.output)
     document |= {"artifact": str(request.output), "digest": saved.digest(), "metrics": _metrics(metrics)}
+    if data and request.recipe:
+        document["caution"] = data.val_caution
     _print(request, document, planned, costs, metrics)
 
 
@@ -174,6 +176,8 @@ def _print(
         output.show(f"note: {note}")
     for name, score in metrics.items():
         output.show(f"{name}: {score.describe()}")
+    if document.get("caution"):
+        output.show(f"note on val: {document['caution']}")
     if request.output:
         output.show(f"written: {request.output}. MACs are not speed: compress bench measures it.")
 

@@ -96,6 +96,11 @@ class DataSplits:
             "trained elsewhere has seen them"
         )
 
+    @property
+    def val_caution(self) -> str:
+        """What a reader of a figure on ``val`` must know, whatever users call that split; "" for nothing."""
+        return self.caution("holdout")
+
 
 def open_data(spec: str, inputs: InputSpec, *, classes: int | None = None) -> DataSplits:
     """Open the data set ``spec`` for a model that takes ``inputs``.

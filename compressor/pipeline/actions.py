@@ -27,11 +27,13 @@ class Job:
         pipeline: what was asked for, data included.
         device: where training and scoring happen.
         outputs: stage name -> what it makes.
+        say: called with a line for people.
     """
 
     pipeline: Pipeline
     device: torch.device
     outputs: Mapping[str, Path]
+    say: Callable[[str], None]
 
     def opened(self, path: Path) -> tuple[nn.Module, Manifest]:
         """Load an artifact of this run; the recipe's own factory is trusted."""
@@ -76,6 +78,8 @@ def _train(job: Job, stage: Stage) -> None:
     run_dir = output.with_name(f"{output.name}.run")
     fine_tune(model, data, recipe, run_dir=run_dir, teacher=teacher, device=job.device, resume=True)
     metrics = {**manifest.metrics, "val fine-tuned": score(model, arch, data.val, job.device)}
+    if data.val_caution:
+        job.say(f"note on val: {data.val_caution}")
     trained = replace(manifest, data=data_spec(job.pipeline), recipe=recipe, metrics=metrics)
     save_artifact(model.cpu(), trained, output)
 

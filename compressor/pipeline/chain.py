@@ -95,9 +95,8 @@ def _continued(
     if record.empty:
         rehearse(pipeline)
     stages = stages_of(pipeline)
-    job = Job(
-        pipeline=pipeline, device=device, outputs={stage.name: folder / stage.output for stage in stages}
-    )
+    outputs = {stage.name: folder / stage.output for stage in stages}
+    job = Job(pipeline=pipeline, device=device, outputs=outputs, say=say)
     record.start(pipeline_to_toml(pipeline))
     done, skipped = [], []
     for stage in stages:

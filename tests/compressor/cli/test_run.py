@@ -67,7 +67,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_whole_chain_on_real_images(place: Path) -> None:
-    document = answer("tiny.toml", "--data", "digits", cwd=place)
+    out, err = compress_run("tiny.toml", "--data", "digits", "--json", cwd=place)
+    assert "note on val: these images are held out of digits's train split" in err
+    document: dict[str, Any] = json.loads(out)
     assert document["folder"] == "runs/tiny"
     assert [(s["name"], s["skipped"]) for s in document["stages"]] == [
         ("prune", False),
