@@ -32,7 +32,7 @@ class Candidate:
         path: what the backend opens.
         inputs: shapes without the batch axis.
         digest: sha256 of what lies at ``path``.
-        precision: ``fp32``, ``fp16`` or ``int8``.
+        precision: ``fp32``, ``fp16`` or ``int8``; what else `export.metadata.read_precision` finds in a file.
     """
 
     name: str

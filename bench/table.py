@@ -1,5 +1,7 @@
 """A benchmark for human readers: one row per batch size and model."""
 
+from typing import Final
+
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
@@ -9,6 +11,8 @@ from bench.statistics import percentiles, throughput_per_s
 from compressor.base.text import foreign, shown
 from compressor.types import BenchResult
 
+_PRECISION: Final = {"fp32": "", "unknown": " (precision unknown)"}
+"""What stands behind a model's name where it is not the precision itself."""
 _FIGURES = ("p50 ms", "p90 ms", "p99 ms", "samples/s")
 
 
@@ -47,7 +51,7 @@ def _cells(result: BenchResult, comparison: Comparison | None) -> tuple[str | Te
     times = percentiles(result.samples_ms)
     throughput = throughput_per_s(result.samples_ms, result.settings.batch)
     figures = (significant(ms) for ms in (times.p50_ms, times.p90_ms, times.p99_ms))
-    precision = "" if result.settings.precision == "fp32" else f" ({result.settings.precision})"
+    precision = _PRECISION.get(result.settings.precision, f" ({foreign(result.settings.precision)})")
     return (
         str(result.settings.batch), Text(foreign(result.model) + precision), *figures,
         significant(throughput), describe(comparison),

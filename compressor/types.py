@@ -230,7 +230,7 @@ class BenchSettings:
     Attributes:
         backend: runtime.
         device: ``cpu`` or ``cuda``.
-        precision: ``fp32``, ``fp16`` or ``int8``.
+        precision: ``fp32``, ``fp16``, ``int8``, what else a file was found to have, or ``unknown``.
         threads: intra-op threads of the runtime; None where the runtime chooses.
         batch: images per call.
         blocks: how many interleaved blocks each model ran.

@@ -1,8 +1,11 @@
 """What an exported file says about itself, written by ``compress export`` and read by everything after it."""
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -14,10 +17,16 @@ from compressor.errors import UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec
 
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto
+
 _INPUT = "compress.input"
 TASK = "compress.task"
 PRECISION = "compress.precision"
 _PRECISIONS = ("fp32", "fp16", "int8")
+UNKNOWN = "unknown"
+_FLOATS = {"FLOAT": "fp32", "FLOAT16": "fp16", "BFLOAT16": "bf16", "DOUBLE": "fp64"}
+"""ONNX's names of the types that weights of floating point have."""
 
 
 def metadata_of(manifest: Manifest, inputs: InputSpec, model: nn.Module) -> dict[str, str]:
@@ -52,42 +61,55 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         UsageError: the file cannot be read.
     """
+    return _properties(_opened(path))
+
+
+def _opened(path: Path) -> "ModelProto":
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(path, load_external_data=False)
+        return onnx.load(path, load_external_data=False)
     except (OSError, DecodeError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"{foreign(path)} is not a readable ONNX file: {foreign(error)}", "export it again."
         ) from error
+
+
+def _properties(model: "ModelProto") -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
 def read_precision(path: Path) -> str:
-    """Return in how many bits most layers of a file compute: ``fp32``, ``fp16`` or ``int8``.
+    """Return in how many bits most layers of a file compute, for instance ``fp32``, ``fp16`` or ``int8``.
 
-    A file of ours says it; of others the graph tells: int8 has quantised values, fp16 weights in half.
+    A file of ours says it, and so does the sidecar of an engine. Of others the graph tells: int8 has
+    quantised values, others have weights of that type. ``unknown`` where there is nothing to tell it by.
 
     Raises:
         UsageError: the file cannot be read.
     """
-    said = read_properties(path).get(PRECISION)
-    if said in _PRECISIONS:
-        return said
-    return "fp32" if path.suffix == ".engine" else _seen_precision(path)
+    if path.suffix == ".engine":
+        from export.tensorrt.sidecar import read_record
+
+        precision = read_record(path).precision
+        return precision if precision in _PRECISIONS else UNKNOWN
+    model = _opened(path)
+    said = _properties(model).get(PRECISION)
+    return said if said in _PRECISIONS else _seen_precision(model.graph)
 
 
-def _seen_precision(path: Path) -> str:
-    import onnx
+def _seen_precision(graph: "GraphProto") -> str:
+    """Return the type that most weights have; single numbers are no weights."""
+    from onnx import TensorProto
 
-    graph = onnx.load(path, load_external_data=False).graph
     if any("Quantize" in node.op_type or node.op_type.startswith("QLinear") for node in graph.node):
         return "int8"
     constants = [a.t for node in graph.node if node.op_type == "Constant" for a in node.attribute]
-    weights = [weight.data_type for weight in (*graph.initializer, *constants)]
-    halves = weights.count(onnx.TensorProto.FLOAT16)
-    return "fp16" if halves > weights.count(onnx.TensorProto.FLOAT) else "fp32"
+    weights = [tensor for tensor in (*graph.initializer, *constants) if math.prod(tensor.dims) > 1]
+    types = Counter(TensorProto.DataType.Name(tensor.data_type) for tensor in weights)
+    found = [_FLOATS[name] for name, _ in types.most_common() if name in _FLOATS]
+    return found[0] if found else UNKNOWN
 
 
 def read_input(path: Path) -> InputSpec:

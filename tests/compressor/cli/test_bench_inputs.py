@@ -1,6 +1,8 @@
 """What is measured against what: one input, and the precision that a file has."""
 
 import json
+import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,8 @@ from compressor.cli import main
 from export.metadata import read_precision
 from export.precision import to_fp16
 from export.precision.int8 import to_int8
+from export.tensorrt.device import GpuFacts
+from export.tensorrt.sidecar import EngineRecord, record_to_text, sidecar_path
 
 Compress = Callable[..., tuple[str, str]]
 QUICK = ("--batch", "1", "--threads", "1", "--seconds", "0.05")
@@ -89,3 +93,77 @@ def test_the_precision_is_the_files_own(
     del model.graph.initializer[:]
     onnx.save(model, place / "nodes.onnx")
     assert read_precision(place / "nodes.onnx") == "fp16"
+
+
+def foreign_graph(*weights: onnx.TensorProto) -> onnx.ModelProto:
+    """Somebody else's file: an addition for every tensor, and no word on its precision."""
+    kind = weights[0].data_type if weights else onnx.TensorProto.FLOAT
+    ends = [onnx.helper.make_tensor_value_info(name, kind, [None, 3]) for name in ("x", "y")]
+    names = ["x", *(f"h{number}" for number in range(len(weights)))]
+    nodes = [
+        onnx.helper.make_node("Add", [names[number], weight.name], [names[number + 1]])
+        for number, weight in enumerate(weights)
+    ]
+    nodes.append(onnx.helper.make_node("Relu", [names[-1]], ["y"]))
+    graph = onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], initializer=list(weights))
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+
+def tensor(name: str, kind: int, *shape: int) -> onnx.TensorProto:
+    return onnx.helper.make_tensor(name, kind, shape, [1.0] * math.prod(shape))
+
+
+KINDS = onnx.TensorProto
+
+
+@pytest.mark.parametrize(
+    ("weights", "seen"),
+    [
+        ((), "unknown"),
+        ((tensor("one", KINDS.FLOAT),), "unknown"),
+        ((tensor("w", KINDS.FLOAT, 3),), "fp32"),
+        ((tensor("w", KINDS.DOUBLE, 3),), "fp64"),
+        ((tensor("w", KINDS.BFLOAT16, 3),), "bf16"),
+        ((tensor("w", KINDS.FLOAT16, 3), tensor("one", KINDS.FLOAT16)), "fp16"),
+    ],
+)
+def test_a_foreign_file_is_called_what_its_tensors_say(
+    tmp_path: Path, weights: tuple[onnx.TensorProto, ...], seen: str
+) -> None:
+    onnx.save(foreign_graph(*weights), tmp_path / "theirs.onnx")
+    assert read_precision(tmp_path / "theirs.onnx") == seen
+
+
+def test_a_precision_that_nothing_tells_is_printed_as_unknown(
+    tmp_path: Path, compress: Compress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    onnx.save(foreign_graph(), "theirs.onnx")
+    out, _ = compress("bench", "theirs.onnx", "--input", "3", *QUICK)
+    assert "theirs.onnx (precision unknown)" in " ".join(out.split())
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="a pipe has no path here")
+def test_the_file_is_opened_once() -> None:
+    """Between two readings it could be another file; a pipe gives its content only once."""
+    source, sink = os.pipe()
+    os.write(sink, foreign_graph(tensor("w", KINDS.FLOAT16, 3)).SerializeToString())
+    os.close(sink)
+    try:
+        assert read_precision(Path(f"/dev/fd/{source}")) == "fp16"
+    finally:
+        os.close(source)
+
+
+@pytest.mark.parametrize(("said", "read"), [("fp16", "fp16"), ("int8", "int8"), ("\x1b[2J", "unknown")])
+def test_the_sidecar_of_an_engine_says_its_precision(tmp_path: Path, said: str, read: str) -> None:
+    """Its ONNX file may have been somebody else's, whose properties say nothing."""
+    gpu = GpuFacts(name="Tesla T4", compute_capability="7.5", cuda="12.8", driver="550.54.14")
+    record = EngineRecord(
+        tensorrt="10.13.3.9", gpu=gpu, onnx_sha256="", engine_sha256="", timing_cache_sha256="",
+        timing_cache_reused=False, batches=(1, 4, 8), inputs=(), workspace_bytes=2**30,
+        optimization_level=3, tf32=False, precision=said, precision_share={said: 1.0}, metadata={},
+    )  # fmt: skip
+    engine = tmp_path / "m.engine"
+    sidecar_path(engine).write_text(record_to_text(record))
+    assert read_precision(engine) == read
