@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from compressor import __version__
+from compressor.base.launcher import end_with_launcher
 from compressor.base.text import shown
 from compressor.cli.bench import bench
 from compressor.cli.detect import detect
@@ -79,6 +80,7 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit; errors end in a message and an exit code, not in a traceback."""
+    end_with_launcher()
     try:
         with interruptible():
             take_own_packages()

@@ -5,12 +5,9 @@ environment variables. Batch normalisation is not synchronised: each worker norm
 the batch, and the running statistics are averaged over the workers before every validation.
 """
 
-import ctypes
 import gc
 import inspect
 import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
@@ -20,8 +17,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from compressor.base.launcher import end_with_launcher, launched
+
 T = TypeVar("T")
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @contextmanager
@@ -34,10 +32,10 @@ def init_from_env(device: torch.device) -> Iterator[torch.device]:
     Yields:
         The device of this worker. Without ``torchrun`` that is ``device``, and there is no group.
     """
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+    if not launched():
         yield device
         return
-    _end_with_launcher()
+    end_with_launcher()
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
@@ -49,12 +47,6 @@ def init_from_env(device: torch.device) -> Iterator[torch.device]:
         # its threads would be destroyed while they run, which aborts the process.
         gc.collect()
         dist.destroy_process_group()
-
-
-def _end_with_launcher() -> None:
-    """Have Linux end this worker when its launcher is killed; a collective would wait for ever."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def active() -> bool:

@@ -1,5 +1,6 @@
 """Commands as processes: a user's folder with common names, signals, workers."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -125,10 +126,64 @@ def test_workers_end_with_their_launcher(place: Path) -> None:
         assert len(workers) >= 2
         os.kill(launcher.pid, signal.SIGKILL)
         launcher.wait(10)
-        until = time.monotonic() + 10
-        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert _gone(workers, 10)
+
+
+def _gone(processes: list[int], within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        if not any(Path(f"/proc/{process}").exists() for process in processes):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells workers on Linux only")
+def test_workers_end_with_their_launcher_before_they_train(place: Path) -> None:
+    run("prune", "mine:net", "--rate", "0.5", "-o", "small", cwd=place)
+    (place / "mine.py").write_text(
+        "import os, pathlib, time\npathlib.Path(f'here.{os.getpid()}').touch()\ntime.sleep(100)\n"
+    )
+    words = [*TORCHRUN, "-m", "compressor", *TRAINING]
+    with subprocess.Popen(words, cwd=place, stderr=subprocess.DEVNULL) as launcher:
+        until = time.monotonic() + 120
+        while len(list(place.glob("here.*"))) < 2:
             assert time.monotonic() < until
-            time.sleep(0.1)
+            time.sleep(0.05)
+        workers = [int(file.suffix[1:]) for file in place.glob("here.*")]
+        launcher.kill()
+        launcher.wait(10)
+        try:
+            assert _gone(workers, 10)
+        finally:
+            for worker in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+
+
+_LATE = """
+import os, sys, time
+from compressor.base.launcher import end_with_launcher
+first = os.getppid()
+print(os.getpid(), flush=True)
+while os.getppid() == first:
+    time.sleep(0.01)
+end_with_launcher()
+open("outlived", "w").close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells workers on Linux only")
+def test_a_worker_whose_launcher_died_before_it_asked_ends_too(tmp_path: Path) -> None:
+    launcher = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    environment = {**os.environ, "RANK": "0", "WORLD_SIZE": "2"}
+    words = [sys.executable, "-c", launcher, _LATE]
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        process.kill()
+        assert _gone([worker], 10)
+    assert not (tmp_path / "outlived").exists()
 
 
 def test_what_is_said_depends_on_the_command() -> None:

@@ -23,11 +23,16 @@ def test_two_workers_write_one_artifact(tmp_path: Path) -> None:
 def test_two_workers_share_a_score_and_print_it_once(tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words = ["-m", "compressor", "eval", "resnet20_cifar", "--data", "digits", "--json"]
-    alone, shared = (
-        json.loads(
-            subprocess.run([*start, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-        )
-        for start in ([sys.executable], launcher)
+    installed = str(Path(sys.executable).with_name("compress"))
+    commands = (
+        [sys.executable, *words],
+        [*launcher, *words],
+        [*launcher, "--no-python", installed, *words[2:]],  # as the manual has it
+    )
+    alone, shared, by_name = (
+        json.loads(subprocess.run(w, cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
+        for w in commands
     )
     assert shared["images"] == alone["images"] == 359
     assert shared["top1"] == alone["top1"]
+    assert by_name == shared
