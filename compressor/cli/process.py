@@ -12,11 +12,9 @@ from types import FrameType
 from typing import Final
 
 import compressor
+from compressor.base.packages import OWN
 from compressor.base.text import foreign
 from compressor.errors import UsageError
-
-OWN: Final = ("bench", "detection", "export")
-"""Our packages beside ``compressor``; their names are common, and a user's folder may hold others."""
 
 PARALLEL: Final = ("eval", "finetune")
 """Commands that share their work among the workers of torchrun."""

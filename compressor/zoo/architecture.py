@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compressor.base.packages import RENAME, shadowed
+from compressor.base.text import foreign
 from compressor.errors import UsageError
 from compressor.rates.layout import Layout
 from compressor.types import InputSpec
@@ -96,15 +98,21 @@ class Architecture:
         """Return the model with random weights, in evaluation mode.
 
         Raises:
-            UsageError: the constructor does not take the arguments.
+            UsageError: the constructor does not take the arguments, or imports a package of ours by mistake.
         """
         try:
             return self.constructor(**self.kwargs).eval()
         except (TypeError, ValueError) as error:
             raise UsageError(
-                f"{self.name} cannot be built with {dict(self.kwargs)}: {error}",
+                f"{foreign(self.name)} cannot be built with {foreign(dict(self.kwargs))}: {foreign(error)}",
                 "check --classes and the factory's arguments.",
             ) from error
+        except (ImportError, AttributeError) as error:
+            package = shadowed(error)
+            if package is None:
+                raise
+            words = f"{foreign(self.name)} cannot be built: {foreign(error)}"
+            raise UsageError(words, RENAME.format(name=package)) from error
 
     def example(self, batch: int = 1, seed: int = 0) -> list[Tensor]:
         """Return standard normal inputs, each (batch, *shape)."""

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Final, Self
 
 from torch import nn
 
+from compressor.base.packages import RENAME, own_package, shadowed
 from compressor.base.text import foreign
 from compressor.errors import ArtifactError, UsageError
 from compressor.types import InputSpec
@@ -62,7 +64,7 @@ def from_factory(name: str) -> Architecture:
     The factory may carry an attribute ``input_shapes``: one (channels, height, width) per input.
 
     Raises:
-        UsageError: the module or the factory does not exist.
+        UsageError: the module or the factory does not exist, cannot be imported, or has a name of ours.
     """
     path, _, attribute = name.partition(":")
     if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", name):
@@ -74,22 +76,36 @@ def from_factory(name: str) -> Architecture:
 
 
 def _imported(path: str, attribute: str, name: str) -> Callable[..., nn.Module]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)  # a script's own folder, as `python -m` has it
+    package = own_package(path)
+    if package:
+        raise UsageError(f"{foreign(name)} lies in a package of compress itself", RENAME.format(name=package))
     try:
-        factory = getattr(importlib.import_module(path), attribute)
-    except ImportError as error:
-        ours = path.partition(".")[0] in ("bench", "compressor", "detection", "export")
-        hint = "run from the folder that holds the module, or install it."
-        taken = "packages of that name belong to compress itself: call the module's package otherwise."
-        raise UsageError(f"{foreign(name)}: {foreign(error)}", taken if ours else hint) from error
+        factory = getattr(_module(path, name), attribute)
     except AttributeError as error:
         raise UsageError(
             f"{foreign(name)}: {foreign(error)}", "the part after the colon is a callable of that module."
         ) from error
-    finally:
-        sys.path.remove(here)
     if not callable(factory):
-        raise UsageError(f"{name} is not callable", "name a function or class that returns a model.")
+        raise UsageError(f"{foreign(name)} is not callable", "name a function or class that returns a model.")
     found: Callable[..., nn.Module] = factory
     return found
+
+
+def _module(path: str, name: str) -> ModuleType:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)  # a script's own folder, as `python -m` has it
+    try:
+        return importlib.import_module(path)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{foreign(name)}: {foreign(error)}", _import_hint(error)) from error
+    finally:
+        sys.path.remove(here)
+
+
+def _import_hint(error: ImportError | AttributeError) -> str:
+    package = shadowed(error)
+    if package:
+        return RENAME.format(name=package)
+    if isinstance(error, ImportError):
+        return "run from the folder that holds the module, or install it."
+    return "the module itself fails when it is imported: correct it."

@@ -50,8 +50,48 @@ def test_a_users_own_export_bench_and_detection_are_in_nobodys_way(place: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert (place / "tuned" / "manifest.json").exists()
-    taken = run("models", "detection.models:build", cwd=place, code=2)
-    assert "belong to compress itself" in taken.stderr
+
+
+@pytest.mark.parametrize("name", ["detection.task:build", "detection.models:build", "detection.task:task_of"])
+def test_a_factory_in_a_package_of_a_name_of_ours_is_refused(place: Path, name: str) -> None:
+    """Whether ours has a module and a function of these names or not, it is not the one that was meant."""
+    taken = run("models", name, cwd=place, code=2)
+    assert f"{name} lies in a package of compress itself" in taken.stderr
+    assert "rename yours and what imports it, for instance to my_detection" in taken.stderr
+    assert "part after the colon" not in taken.stderr
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import export\nnet = export.build",
+        "from export import build as net",
+        "from export.models import build as net",
+        "import export\ndef net():\n    return export.build()",
+        "def net():\n    from export.models import build\n    return build()",
+    ],
+)
+def test_a_factory_that_imports_its_own_export_is_told_that_it_got_ours(place: Path, code: str) -> None:
+    (place / "theirs.py").write_text(code + "\n")
+    told = run("models", "theirs:net", cwd=place, code=2)
+    assert "theirs:net" in told.stderr
+    assert "packages of compress itself and are found before others of these names" in told.stderr
+    assert "my_export" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("import nothing_of_that_name", "run from the folder that holds the module, or install it"),
+        ("import math\nmath.nothing", "the module itself fails when it is imported"),
+        ("other = None", "the part after the colon is a callable"),
+    ],
+)
+def test_other_mistakes_in_a_factory_are_not_blamed_on_names(place: Path, code: str, hint: str) -> None:
+    (place / "theirs.py").write_text(code + "\n")
+    told = run("models", "theirs:net", cwd=place, code=2)
+    assert hint in told.stderr
+    assert "packages of compress" not in told.stderr
 
 
 def test_a_mistake_is_told_once_and_other_commands_refuse(tmp_path: Path) -> None:
