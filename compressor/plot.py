@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from compressor.base.files import write_whole
+from compressor.base.text import foreign, plain
 from compressor.errors import BackendMissingError, UsageError
 from compressor.sensitivity import GroupSensitivity
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 FORMATS: Final = (".svg", ".png")
 _PER_ROW: Final = 6
 _LONGEST_NAME: Final = 26
+_LONGEST_TITLE: Final = 500
 
 
 def check_format(path: Path) -> None:
@@ -54,7 +56,10 @@ def plot_sensitivity(groups: Sequence[GroupSensitivity], dense: float, title: st
         ) from error
     content = io.BytesIO()
     stamp = {"Date": None} if path.suffix == ".svg" else {}
-    with mpl.rc_context({"svg.hashsalt": "compress", "svg.fonttype": "none"}):
+    with mpl.rc_context(
+        # the last two are what `plain` reckons with
+        {"svg.hashsalt": "compress", "svg.fonttype": "none", "text.usetex": False, "text.parse_math": True}
+    ):
         figure = Figure(figsize=_size(len(groups)), dpi=120, layout="constrained")
         _fill(figure, groups, dense, title)
         figure.savefig(content, format=path.suffix[1:], metadata=stamp)
@@ -81,7 +86,7 @@ def _fill(figure: "Figure", groups: Sequence[GroupSensitivity], dense: float, ti
         panel.tick_params(labelbottom=True)  # also where the row below ends early
     for panel in panels[len(groups) :]:
         panel.remove()
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title, _LONGEST_TITLE), fontsize=10)
     figure.supxlabel("share of the group's units removed, %", fontsize=9)
     figure.supylabel("quality, %", fontsize=9)
 
@@ -93,7 +98,7 @@ def _draw(panel: "Axes", group: GroupSensitivity, dense: float) -> None:
     panel.plot(rates, qualities, marker="o", markersize=3, linewidth=1.2)
     panel.set_xlim(0, 100)
     panel.set_ylim(0, 105)
-    panel.set_title(f"{_short(group.group)}\n{group.size} units", fontsize=7)
+    panel.set_title(f"{plain(_short(foreign(group.group)))}\n{group.size} units", fontsize=7)
     panel.tick_params(labelsize=7)
 
 

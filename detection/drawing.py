@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes, draw_keypoints, draw_segmentation_masks
 
+from compressor.base.text import foreign
 from detection.coco import Task
 from detection.types import Detections
 
@@ -25,6 +26,7 @@ _COLOURS: Final = (
 )  # fmt: skip
 _GAP_PX: Final = 4
 _SMALLEST_TEXT_PX: Final = 11
+_LONGEST_NAME: Final = 60
 
 
 def usual_names(classes: int, finds: Task) -> tuple[str, ...]:
@@ -59,7 +61,8 @@ def draw(image: Tensor, found: Detections, names: Sequence[str], *, min_score: f
     colours = [_COLOURS[int(label) % len(_COLOURS)] for label in found.labels[rows]]
     if found.masks is not None:
         image = draw_segmentation_masks(image, torch.from_numpy(found.masks[rows]), alpha=0.5, colors=colours)
-    texts = [f"{names[int(found.labels[row])]} {found.scores[row]:.2f}" for row in rows]
+    shown = [foreign(names[int(found.labels[row])], _LONGEST_NAME) for row in rows]
+    texts = [f"{name} {score:.2f}" for name, score in zip(shown, found.scores[rows], strict=True)]
     boxes = _drawable(found.boxes[rows], image)
     image = draw_bounding_boxes(image, boxes, labels=texts, colors=colours, width=2)
     return image if found.keypoints is None else _with_skeletons(image, found.keypoints[rows])
@@ -89,7 +92,11 @@ def _with_skeletons(image: Tensor, keypoints: NDArray[np.float32]) -> Tensor:
 
 
 def captioned(image: Tensor, text: str) -> Tensor:
-    """Return an image with a line of text on a dark bar at its top left, larger on larger images."""
+    """Return an image with a line of text on a dark bar at its top left, larger on larger images.
+
+    Text of several lines is written as one, line breaks by number.
+    """
+    text = foreign(text)
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     pen = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=max(_SMALLEST_TEXT_PX, picture.height // 32))

@@ -11,6 +11,9 @@ from typing import Final
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 """Unicode's control, format, private, surrogate and separator categories."""
 
+_BREAKING: Final = _HIDDEN - {"Cf", "Co"}
+"""What ends a line for some reader, moves a terminal's cursor, or cannot be written in UTF-8."""
+
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>()#|~!&])")
 
 
@@ -31,6 +34,19 @@ def foreign(name: object, limit: int = 200) -> str:
 def markdown(name: object, limit: int = 200) -> str:
     """Return a name from outside for a page in Markdown: one line, no markup, no HTML."""
     return _MARKDOWN.sub(r"\\\1", foreign(name, limit))
+
+
+def plain(name: object, limit: int = 200) -> str:
+    """Return a name from outside for matplotlib: one line, whose dollar signs begin no formula."""
+    return foreign(name, limit).replace("$", r"\$")
+
+
+def is_one_line(name: str) -> bool:
+    """Say whether a name can be a line of a text file: not empty, no control character, no line break.
+
+    Format characters are allowed: scripts and emojis need some of them to be written right.
+    """
+    return bool(name) and not any(unicodedata.category(c) in _BREAKING for c in name)
 
 
 def _visible(character: str) -> str:

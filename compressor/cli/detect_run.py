@@ -179,7 +179,7 @@ def _names(path: Path | None, model: nn.Module) -> Sequence[str]:
     if path is None:
         return usual_names(classes, task_of(model))
     try:
-        names = path.read_text(encoding="utf-8").rstrip("\n").splitlines()
+        names = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # as other programs count lines
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}", "give a text file of names.") from error
     if len(names) != classes:

@@ -58,4 +58,5 @@ def _scalar(value: str | int | Symbol) -> str:
         return value.name
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{CEscape(value, as_utf8=True)}"' if isinstance(value, str) else str(value)
+    # everything but printable ASCII by number: names come from foreign files, and people print this one
+    return f'"{CEscape(value, as_utf8=False)}"' if isinstance(value, str) else str(value)

@@ -6,6 +6,7 @@ from typing import Final
 
 from compressor.base.files import publish, temporary_folder
 from compressor.base.locks import owned
+from compressor.base.text import foreign
 from compressor.errors import ArtifactError, CompressError, UsageError
 from export.ports import Ports
 from export.tensorrt.sidecar import EngineRecord, read_record, sha256
@@ -113,9 +114,13 @@ def _weights(model_file: Path, ports: Ports) -> dict[str, Path]:
     """Return the files with weights beyond 2 GiB: the graph refers to them by name."""
     for name in ports.weights_files:
         if Path(name).name != name:
-            raise UsageError(f"{model_file} has weights in another folder: {name}", "export it again")
+            raise UsageError(
+                f"{model_file} has weights in another folder: {foreign(name)}", "export it again"
+            )
         if not (model_file.parent / name).is_file():
-            raise UsageError(f"{model_file} lacks its weights file {name}", "put it beside the graph")
+            raise UsageError(
+                f"{model_file} lacks its weights file {foreign(name)}", "put it beside the graph"
+            )
     return {name: model_file.parent / name for name in ports.weights_files}
 
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from compressor.base.text import foreign, is_one_line
 from compressor.errors import UsageError
 
 
@@ -50,8 +51,12 @@ class TritonSettings:
             raise UsageError(
                 f"GPUs {list(self.gpus)} do not go with the CPU", "leave them out, or serve on the GPU"
             )
-        if any("\n" in label or not label for label in self.labels):
-            raise UsageError("a class name is empty or has a line break in it", "give one line per class")
+        for number, label in enumerate(self.labels):
+            if not is_one_line(label):
+                raise UsageError(
+                    f"the name of class {number}, '{foreign(label)}', is empty or more than a line of text",
+                    "give one line per class, without control characters",
+                )
 
     def _check_numbers(self) -> None:
         limits = (

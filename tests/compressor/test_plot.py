@@ -108,3 +108,19 @@ def test_without_matplotlib_the_error_says_what_to_install(
         draw(tmp_path / "plot.svg")
     assert "pip install 'compress-cnn[plot]'" in error.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_names_are_text_in_a_plot(tmp_path: Path, suffix: str) -> None:
+    """No formulas, which fail or vanish, no line breaks, and nothing that XML forbids."""
+    pytest.importorskip("matplotlib")
+    names = ("a$x_1$", r"$\frac{$", "b\x1b[2J\u2028\r", "<b>&amp;", "\udcff", r"\$5$")
+    path = tmp_path / f"plot.{suffix}"
+    plot_sensitivity([group(name, 90, 70) for name in names], 91.5, "on $\\broken{$\n# data\x1b", path)
+    if suffix == "png":
+        assert path.stat().st_size > 0
+        return
+    said = texts(path)
+    shown = ("a$x_1$", r"$\frac{$", r"b\x1b[2J\u2028\x0d", "<b>&amp;", r"\udcff", r"\$5$")
+    assert [name for name in shown if name not in said] == []
+    assert r"on $\broken{$\x0a# data\x1b" in said

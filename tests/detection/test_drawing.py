@@ -161,3 +161,15 @@ def test_published_models_have_names_and_others_numbers() -> None:
     assert usual_names(2, "keypoints")[1] == "person"
     assert usual_names(2, "boxes") == ("0", "1"), "one class of one's own is no person"
     assert usual_names(3, "masks") == ("0", "1", "2")
+
+
+def test_names_are_one_line_of_text_in_a_picture() -> None:
+    one = boxes((0, 0, 79, 59))
+    for name, shown in (("a\nb", r"a\x0ab"), ("\x1b[2J\u2028", r"\x1b[2J\u2028"), ("\udcff", r"\udcff")):
+        hostile, literal = (draw(canvas(), one, ("nothing", word)) for word in (name, shown))
+        assert torch.equal(hostile, literal)
+        caption, expected = (captioned(canvas(100, 200), word) for word in (name, shown))
+        assert torch.equal(caption, expected)
+        assert not torch.equal(expected, captioned(canvas(100, 200), ""))
+    endless = draw(canvas(), one, ("nothing", "x" * 10**6))
+    assert not torch.equal(endless, canvas())

@@ -1,6 +1,7 @@
 """Model repositories: what Triton would read, parsed with Triton's own protocol buffers."""
 
 import importlib.util
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from google.protobuf import text_format
+from google.protobuf import text_encoding, text_format
 from torch import Tensor, nn
 
 from compressor.errors import ArtifactError, CompressError, UsageError
@@ -250,6 +251,10 @@ def test_files_that_are_no_models(tmp_path: Path, content: bytes | None) -> None
         {"gpus": (-1,)},
         {"device": "cpu", "gpus": (0,)},
         {"labels": ("a\nb",)},
+        {"labels": ("a\rb",)},
+        {"labels": ("\x1b[2J",)},
+        {"labels": ("a\u2028b",)},
+        {"labels": ("\udcff",)},
     ],
 )
 def test_settings_that_triton_would_refuse(changes: dict[str, Any]) -> None:
@@ -314,3 +319,21 @@ def test_engines_that_do_not_go_with_the_request(
     with pytest.raises(ArtifactError, match="sidecar"):
         write_repository(engine, models, NET, onnx=classifier)
     assert not models.exists()
+
+
+HOSTILE = '\x1b[2J\u2028a"b\'c\\d\r\n}\nname: "x'
+
+
+def test_names_of_ports_are_text_in_the_configuration(classifier: Path, tmp_path: Path) -> None:
+    model = onnx.load(classifier)
+    old = model.graph.input[0].name
+    model.graph.input[0].name = HOSTILE
+    for node in model.graph.node:
+        node.input[:] = [HOSTILE if name == old else name for name in node.input]
+    onnx.save(model, classifier)
+    text = (write_repository(classifier, tmp_path / "models", NET) / "config.pbtxt").read_text()
+    assert all(c == "\n" or " " <= c <= "~" for c in text)
+    (written,) = re.findall(r'^input \{\n  name: "(.*)"$', text, flags=re.MULTILINE)
+    assert text_encoding.CUnescape(written).decode() == HOSTILE
+    parsed = text_format.Parse(f'name: "{written}"', onnx.ValueInfoProto())
+    assert parsed.name == HOSTILE

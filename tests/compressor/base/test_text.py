@@ -2,7 +2,7 @@
 
 import pytest
 
-from compressor.base.text import foreign, markdown, shown
+from compressor.base.text import foreign, is_one_line, markdown, plain, shown
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,20 @@ def test_text_keeps_its_lines_only() -> None:
 
 def test_no_markup_on_pages() -> None:
     assert markdown("# a](x)<b>|\n|") == "\\# a\\]\\(x\\)\\<b\\>\\|\\\\x0a\\|"
+
+
+def test_no_formula_in_a_plot() -> None:
+    assert plain("a$x^2$\n\x1b") == r"a\$x^2\$\x0a\x1b"
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\r", "\x1b[2J", "a\u2028b", "a\u2029b", "a\x85b", "\udcff"])
+def test_what_is_no_line_of_a_file(name: str) -> None:
+    assert not is_one_line(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["cat", "a \"b\" 'c'", "größe 图像", "\u0645\u06cc\u200c\u062e", "\U0001f469\u200d\U0001f680"]
+)
+def test_what_is_a_line_of_a_file(name: str) -> None:
+    """Persian needs a character without width, and so do emojis."""
+    assert is_one_line(name)
