@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from compressor.artifact import Manifest, architecture_of, is_artifact, unpruned
-from compressor.base.documents import encode
+from compressor.base.documents import Json, encode
 from compressor.base.files import publish, scratch, temporary_folder, writing
 from compressor.base.locks import owned
 from compressor.cli import output
@@ -24,7 +25,7 @@ from compressor.types import InputSpec
 from export.backends import SessionOptions
 from export.deploy import Calibration, Deployed, DeploySettings, compared, deploy
 from export.parity import SERVED_BATCHES
-from export.precision import Int8Settings
+from export.precision import AutoReport, Int8Settings
 from export.precision.calibration import Feeds
 from export.proof import Precision
 
@@ -209,8 +210,16 @@ def _document(request: Request, manifest: Manifest, deployed: Deployed) -> dict[
         },
         "aligned": encode(deployed.aligned) if deployed.aligned else None,
         "layers": encode(deployed.precision) if deployed.precision else None,
-        "int8_auto": encode(deployed.auto) if deployed.auto else None,
+        "int8_auto": _auto(deployed.auto) if deployed.auto else None,
     }  # fmt: skip
+
+
+def _auto(report: AutoReport) -> Json:
+    """Return the report as JSON, which has no infinity: null where int8 changes nothing, or everything."""
+    document = encode(report)
+    for layer in document["ranking"]:
+        layer["sqnr_db"] = layer["sqnr_db"] if isfinite(layer["sqnr_db"]) else None
+    return document
 
 
 def _sentences(request: Request, deployed: Deployed) -> list[str]:
