@@ -21,7 +21,7 @@ from compressor.base.files import scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
-from compressor.cli.sources import Levers, open_artifact, open_model, parse_shapes, trust_in
+from compressor.cli.sources import Levers, announce, open_model, opened, parse_shapes, trust_in
 from compressor.errors import UsageError
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, require_device
@@ -58,6 +58,8 @@ class Request:
 
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
+    for path in filter(is_artifact, map(Path, request.models)):
+        announce(path, request.trust)  # once, however many backends open it
     request = replace(request, followed=_followed(request))
     if request.save and request.save.exists():
         raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
@@ -136,7 +138,7 @@ def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candi
     # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
     resizable = architecture_of(read_manifest(folder, request.trust)).levers
     shape, levers = (request.shape, request.levers) if resizable else (None, {})
-    model, manifest = open_artifact(folder, shape, levers, request.trust)
+    model, manifest = opened(folder, shape, levers, request.trust)
     if suffix == ".onnx":
         file = scratch / f"{manifest.digest()[:16]}.onnx"
         if not file.exists():

@@ -89,16 +89,35 @@ def _pulled(arch: Architecture, levers: Levers) -> dict[str, int]:
 def open_artifact(
     path: Path, shape: str | None, levers: Levers, trust: Trust = NOBODY
 ) -> tuple[nn.Module, Manifest]:
+    """Load an artifact and say whose code that imports.
+
+    Raises:
+        UsageError: the artifact is none of a detector, whose input is fixed.
+        ArtifactError: it is damaged.
+    """
+    announce(path, trust)
+    return opened(path, shape, levers, trust)
+
+
+def announce(path: Path, trust: Trust) -> None:
+    """Say what code an artifact is built by, before anything imports it.
+
+    Raises:
+        ArtifactError: it is damaged, or that code is not trusted.
+    """
+    manifest = read_manifest(path, trust)
+    if ":" in manifest.arch:
+        output.say(f"{path} is built by {foreign(manifest.arch)}, which is imported")
+
+
+def opened(path: Path, shape: str | None, levers: Levers, trust: Trust) -> tuple[nn.Module, Manifest]:
     """Load an artifact; a detector may be given another input size and other numbers of boxes.
 
     Raises:
         UsageError: the artifact is none of a detector, whose input is fixed.
         ArtifactError: it is damaged.
     """
-    manifest = read_manifest(path, trust)
-    if ":" in manifest.arch:
-        output.say(f"{path} is built by {foreign(manifest.arch)}, which is imported")
-    arch = architecture_of(manifest)
+    arch = architecture_of(read_manifest(path, trust))
     if shape and not arch.levers:
         raise UsageError(f"{path} is an artifact and brings its own input", "leave out --input.")
     return load_artifact(path, _pulled(arch, levers), parse_shapes(shape) if shape else None, trust=trust)

@@ -52,6 +52,21 @@ def test_a_users_own_export_bench_and_detection_are_in_nobodys_way(place: Path) 
     assert (place / "tuned" / "manifest.json").exists()
 
 
+@pytest.mark.parametrize("backends", ["torch", "torch,onnxruntime"])
+def test_bench_says_whose_code_an_artifact_imports_before_it_does(place: Path, backends: str) -> None:
+    run("prune", "mine:net", "--rate", "0.5", "-o", "small", cwd=place)
+    with (place / "mine.py").open("a") as code:
+        code.write("import sys\nprint('it runs', file=sys.stderr)\n")
+    words = ["bench", "small", "--backend", backends, "--batch", "1", "--seconds", "0.05", "--threads", "1"]
+    said = run(*words, "--trust-code", cwd=place).stderr
+    notice = "small is built by mine:net, which is imported"
+    assert said.count(notice) == 1
+    assert said.index(notice) < said.index("it runs")
+    refused = run(*words, cwd=place, code=1).stderr
+    assert "it would import mine and call net" in refused
+    assert "it runs" not in refused
+
+
 @pytest.mark.parametrize("name", ["detection.task:build", "detection.models:build", "detection.task:task_of"])
 def test_a_factory_in_a_package_of_a_name_of_ours_is_refused(place: Path, name: str) -> None:
     """Whether ours has a module and a function of these names or not, it is not the one that was meant."""
