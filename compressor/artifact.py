@@ -26,7 +26,7 @@ from compressor.base.documents import (
 )
 from compressor.base.files import whole_folder
 from compressor.base.locks import owned
-from compressor.base.text import foreign
+from compressor.base.text import foreign, writable
 from compressor.card import model_card
 from compressor.cost import macs_of, measure
 from compressor.errors import ArtifactError, UsageError
@@ -156,13 +156,16 @@ def save_artifact(model: nn.Module, manifest: Manifest, path: Path) -> Manifest:
         if path.exists():
             raise UsageError(f"{path} exists", "choose another -o, or remove it first.")
         weights = _serialised(model)
-        manifest = replace(manifest, sha256=hashlib.sha256(weights).hexdigest(), environment=_environment())
+        manifest = replace(
+            manifest, weights_from=writable(manifest.weights_from), data=writable(manifest.data),
+            sha256=hashlib.sha256(weights).hexdigest(), environment=_environment(),
+        )  # fmt: skip
         # Through JSON once, so that a number given as 1 has the same digest here as when read back as 1.0.
         manifest = manifest_from_json(json.loads(json.dumps(manifest_to_json(manifest))), str(path))
         text = {**manifest_to_json(manifest), "digest": manifest.digest()}
         (folder / WEIGHTS).write_bytes(weights)
         (folder / MANIFEST).write_text(to_json(text, str(path)))
-        (folder / CARD).write_text(model_card(manifest))
+        (folder / CARD).write_text(model_card(manifest), encoding="utf-8")
     return manifest
 
 

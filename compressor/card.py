@@ -44,8 +44,8 @@ def model_card(manifest: "Manifest") -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return text as YAML writes it, which reads JSON's strings."""
-    return json.dumps(foreign(text))
+    """Return text as YAML writes it, which reads JSON's strings, except for pairs of surrogates."""
+    return json.dumps(foreign(text), ensure_ascii=False)
 
 
 def _shapes(manifest: "Manifest") -> str:

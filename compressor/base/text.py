@@ -16,6 +16,9 @@ _BREAKING: Final = _HIDDEN - {"Cf", "Co"}
 
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>()#|~!&])")
 
+_LEADING: Final = re.compile(r"^(\d*)([-+=.])")
+"""What begins a list, a rule or an underlined heading, where a line begins with it."""
+
 
 def shown(text: object) -> str:
     """Return text whose control characters are written by number; line breaks and tabs stay.
@@ -32,13 +35,21 @@ def foreign(name: object, limit: int = 200) -> str:
 
 
 def markdown(name: object, limit: int = 200) -> str:
-    """Return a name from outside for a page in Markdown: one line, no markup, no HTML."""
-    return _MARKDOWN.sub(r"\\\1", foreign(name, limit))
+    """Return a name from outside for a page in Markdown: one line, no markup, no HTML.
+
+    It may stand at the beginning of a line or of an item, where it begins neither a list nor a rule.
+    """
+    return _LEADING.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", foreign(name, limit).strip()))
 
 
 def plain(name: object, limit: int = 200) -> str:
     """Return a name from outside for matplotlib: one line, whose dollar signs begin no formula."""
     return foreign(name, limit).replace("$", r"\$")
+
+
+def writable(text: str) -> str:
+    """Return text that UTF-8 can hold: bytes of a file's name that are none of it are written by number."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def is_one_line(name: str) -> bool:

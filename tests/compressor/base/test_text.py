@@ -32,6 +32,14 @@ def test_no_markup_on_pages() -> None:
     assert markdown("# a](x)<b>|\n|") == "\\# a\\]\\(x\\)\\<b\\>\\|\\\\x0a\\|"
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("- x", r"\- x"), ("+ x", r"\+ x"), ("12. x", r"12\. x"), ("   ---", r"\---"), ("==", r"\==")],
+)
+def test_no_list_and_no_rule_on_pages(name: str, line: str) -> None:
+    assert markdown(name) == line
+
+
 def test_no_formula_in_a_plot() -> None:
     assert plain("a$x^2$\n\x1b") == r"a\$x^2\$\x0a\x1b"
 
