@@ -118,13 +118,13 @@ def open_data(spec: str, inputs: InputSpec, *, classes: int | None = None) -> Da
     build = DATASETS.get(kind)
     _check_inputs(inputs)
     source = build(argument, inputs)
-    _check_outputs(source, classes)
     for split, data in (("train", source.train), ("test", source.test), ("val", source.val)):
         if data is None:
             continue
         where = f"{source.name}, split {split}"
         _check_images(data, inputs, where)
         check_labels(data.labels, source.classes if classes is None else classes, where=where)
+    _check_outputs(source, classes)
     learned, val = _validation(source)
     return DataSplits(
         name=source.name,

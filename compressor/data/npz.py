@@ -59,7 +59,7 @@ def _classes(arrays: dict[str, NDArray[np.generic]], path: Path) -> int:
 
 def _seen_classes(*splits: Labelled) -> int:
     """Return how many classes the labels show; none at all, or negative ones, are refused elsewhere."""
-    return max(1, *(int(split.labels.max()) + 1 for split in splits if split.labels.size))
+    return max([1, *(int(split.labels.max()) + 1 for split in splits if split.labels.size)])
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:

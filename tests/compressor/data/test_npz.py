@@ -52,6 +52,10 @@ def test_values_arrive(tmp_path, cpu):
             {"x_train": np.zeros((0, 32, 32, 3), np.uint8), "y_train": np.zeros(0, np.int64)},
             "there are no images",
         ),
+        (
+            {name: value[:0] for name, value in GOOD.items()},
+            "there are no images",
+        ),
         ({"y_train": np.array([0.0, 1.0, 2.0, 0.0])}, "y_train is float64"),
         ({"y_train": np.array([0, 1, 2])}, r"y_train is int64 of shape \(3,\), for 4 images"),
         ({"y_train": np.array([0, 1, -2, 0])}, "image 2 has label -2"),
