@@ -134,7 +134,7 @@ def row(request: Request) -> dict[str, Any]:
         planned = make_plan(model, arch, spec, criterion, batches)
     except CompressError as error:
         return {"refused": type(error).__name__}
-    decisions = {"groups": [asdict(group) for group in planned.plan.groups]}
+    decisions = {"groups": [asdict(group) for group in planned.plan.decisions]}
     return {"decisions": digest(decisions), "weights": weights_digest(shrink(model, planned.plan))}
 
 

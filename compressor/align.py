@@ -2,16 +2,14 @@
 
 Kernels work on blocks of channels. A width of 41 costs what 48 costs, and often more, because the fast path
 takes whole blocks only. Pruned widths are rarely whole, and rounding them down costs accuracy; here they are
-rounded up, by adding units that nothing reads. It is the inverse of :mod:`compressor.steps.remove` and uses
-the same axes: where that keeps fewer positions, this repeats the last unit's. A repeated unit computes what
-its original does, so that its values are as finite as before, and every consumer gives it weight zero:
+rounded up, by a `ChangeChannels` that takes the positions of each group's last unit several times. A repeated
+unit computes what its original does, so that its values are as finite as before, and nothing reads it:
 
     sum_c W[:, c] x[c] + 0 * x[n]  =  sum_c W[:, c] x[c].
 
 Padding does not always pay: a group whose layers would grow by more than a quarter is left as it is.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, gcd, prod
@@ -23,13 +21,13 @@ from torch import Tensor, nn
 
 from compressor.channels import ChannelGraph, trace
 from compressor.channels.components import Ids
-from compressor.channels.graph import SELF_EDITING, AxisMap
+from compressor.channels.graph import AxisMap
 from compressor.cost import cost_model
 from compressor.errors import OracleError, UsageError
-from compressor.modules import named_tensors
-from compressor.shrink import outputs_of, perturb_norms, relative_difference
-from compressor.steps.remove import AxisCut, RemoveChannels
-from compressor.types import ChannelGroup
+from compressor.plan import axis_change
+from compressor.shrink import step_difference
+from compressor.steps.channels import ChangeChannels
+from compressor.types import ChannelGroup, GroupDecision
 
 View = Callable[[nn.Module], nn.Module]
 
@@ -123,33 +121,36 @@ def pad_to_multiple(
     growth = {i: extra for i, (group, extra) in decisions.items() if extra}
     sizes, cost = _sizes(graph), cost_model(graph)
     grown = sizes + np.array([growth.get(i, 0) for i in range(len(sizes))])
-    return widen(model, graph, growth), AlignReport(
+    step = widening(graph, growth)
+    return step.shrink(model), AlignReport(
         multiple=multiple,
         padded=tuple(group for group, extra in decisions.values() if extra),
         left=tuple(group for group, extra in decisions.values() if not extra),
         macs_before=cost(sizes).macs,
         macs_after=cost(grown).macs,
-        max_relative_difference=_compared(model, graph, growth, view, inputs),
+        max_relative_difference=_compared(view(model), step, inputs),
     )
 
 
-def widen(model: nn.Module, graph: ChannelGraph, growth: dict[int, int]) -> nn.Module:
-    """Return a copy of ``model`` in which group g has ``growth[g]`` more units, which nothing reads."""
-    repeats: dict[tuple[int, ...], int] = {}
-    cuts = []
+def widening(graph: ChannelGraph, growth: dict[int, int]) -> ChangeChannels:
+    """Return the step after which group g has ``growth[g]`` more units, which nothing reads."""
+    takes: dict[tuple[int, ...], int] = {}
+    changes = []
     for entry in graph.axes:
         positions = _repeated(entry, growth, graph)
         if len(positions) > entry.size:
-            cuts.append(
-                AxisCut(
-                    tensor=entry.tensor, axis=entry.axis, size=entry.size,
-                    keep=repeats.setdefault(tuple(positions), len(repeats)), reads=entry.role == "consumer",
-                )
-            )  # fmt: skip
-    step = RemoveChannels(groups=(), keeps=tuple(repeats), cuts=tuple(cuts))
-    wider = step.shrink(model)
-    _stop_reading(wider, step)
-    return wider
+            changes.append(axis_change(entry, positions, takes))
+    return ChangeChannels(
+        decisions=tuple(_grown(graph.groups[index], extra) for index, extra in growth.items()),
+        takes=tuple(takes),
+        changes=tuple(changes),
+        lossless=True,
+    )
+
+
+def _grown(group: ChannelGroup, extra: int) -> GroupDecision:
+    kept = group.size + extra
+    return GroupDecision(name=group.name, size=group.size, requested=kept, kept=kept, reason="padded")
 
 
 def _repeated(entry: AxisMap, growth: dict[int, int], graph: ChannelGraph) -> list[int]:
@@ -169,17 +170,6 @@ def _repeated(entry: AxisMap, growth: dict[int, int], graph: ChannelGraph) -> li
         positions += list(range(start, stop)) * times
         start = stop
     return positions
-
-
-def _stop_reading(model: nn.Module, step: RemoveChannels) -> None:
-    tensors = named_tensors(model)
-    for cut in step.cuts:
-        if cut.reads and SELF_EDITING not in cut.tensor:
-            keep = np.array(step.keeps[cut.keep])
-            new = np.ones(len(keep), dtype=bool)
-            new[np.unique(keep, return_index=True)[1]] = False
-            target = tensors[cut.tensor].data
-            target.index_fill_(cut.axis, torch.from_numpy(np.flatnonzero(new)).to(target.device), 0.0)
 
 
 def _ragged(graph: ChannelGraph, multiple: int) -> list[int]:
@@ -239,17 +229,12 @@ def _producer(graph: ChannelGraph, index: int) -> AxisMap:
     return next(e for e in graph.touching[index] if e.role == "producer" and e.tensor == group.producers[0])
 
 
-def _compared(
-    model: nn.Module, graph: ChannelGraph, growth: dict[int, int], view: View, inputs: Sequence[Tensor]
-) -> float:
-    """Compare padded and original outputs, norm statistics perturbed as for pruning."""
-    probe = perturb_norms(copy.deepcopy(model)).eval()
-    expected = outputs_of(view(probe), inputs)
+def _compared(model: nn.Module, step: ChangeChannels, inputs: Sequence[Tensor]) -> float:
+    """Return how far the padded model is from the original."""
     try:
-        found = outputs_of(view(widen(probe, graph, growth)), inputs)
-    except Exception as error:  # a user's forward may fail in any way when channels are more
-        raise OracleError(f"the padded model does not run: {error}", _HINT) from error
-    difference = relative_difference(expected, found)
+        difference = step_difference(model, step, inputs, "model")
+    except OracleError as error:
+        raise OracleError(error.message.replace("shrunk", "padded"), _HINT) from error
     if not difference <= ALIGN_LIMIT:
         raise OracleError(
             f"the padded model differs from the original by {difference:.2e} (limit {ALIGN_LIMIT})", _HINT

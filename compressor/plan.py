@@ -1,6 +1,6 @@
 """Plans: what will be done to a model, as data. Making one touches no model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from compressor.channels.components import Ids
 from compressor.channels.graph import AxisMap, ChannelGraph
 from compressor.errors import ArtifactError, UsageError
 from compressor.steps import Step, step_from_json, step_to_json
-from compressor.steps.remove import AxisCut, RemoveChannels
+from compressor.steps.channels import AxisChange, ChangeChannels
 from compressor.types import GroupDecision
 
 SCHEMA_VERSION = 1
@@ -31,9 +31,9 @@ class PrunePlan:
     notes: tuple[str, ...] = ()
 
     @property
-    def groups(self) -> tuple[GroupDecision, ...]:
-        """Decisions of all removing steps, in order."""
-        return tuple(g for s in self.steps if isinstance(s, RemoveChannels) for g in s.groups)
+    def decisions(self) -> tuple[GroupDecision, ...]:
+        """Decisions of all steps, in order."""
+        return tuple(decision for step in self.steps for decision in step.decisions)
 
     def digest(self) -> str:
         """Return the sha256 of the plan."""
@@ -78,7 +78,7 @@ class _Head:
 
 def removal(
     graph: ChannelGraph, keep: Mapping[int, Ids], decisions: tuple[GroupDecision, ...]
-) -> RemoveChannels:
+) -> ChangeChannels:
     """Return the step that leaves the listed units of some groups and all units of the others.
 
     Args:
@@ -97,21 +97,22 @@ def removal(
             raise UsageError(f"{graph.groups[index].name} would lose all channels", "lower its rate.")
         alive[offset[index] : offset[index] + sizes[index]] = False
         alive[offset[index] + np.asarray(units)] = True
-    keeps: dict[tuple[int, ...], int] = {}
-    cuts = []
+    takes: dict[tuple[int, ...], int] = {}
+    changes = []
     for entry in graph.axes:
         living = alive[offset[entry.group] + entry.unit]
         if not living.all() and not entry.tensor.startswith("input "):
-            cuts.append(_cut(entry, living, keeps))
-    return RemoveChannels(groups=decisions, keeps=tuple(keeps), cuts=tuple(cuts))
+            positions = np.flatnonzero(living).tolist()
+            changes.append(axis_change(entry, positions, takes))
+    return ChangeChannels(decisions=decisions, takes=tuple(takes), changes=tuple(changes))
 
 
-def _cut(entry: AxisMap, living: np.ndarray, keeps: dict[tuple[int, ...], int]) -> AxisCut:
-    positions = tuple(np.flatnonzero(living).tolist())
-    return AxisCut(
+def axis_change(entry: AxisMap, take: Sequence[int], takes: dict[tuple[int, ...], int]) -> AxisChange:
+    """Return how an axis takes its new positions; a list that ``takes`` lacks is added to it."""
+    return AxisChange(
         tensor=entry.tensor,
         axis=entry.axis,
         size=entry.size,
-        keep=keeps.setdefault(positions, len(keeps)),
+        take=takes.setdefault(tuple(take), len(takes)),
         reads=entry.role == "consumer",
     )

@@ -53,35 +53,37 @@ class ChannelPad(nn.Module):
         tracer.consume(self, "in", x, axis=1)
         tracer.produce(self, "out", out, axis=1)
 
-    def keep_channels(self, side: str, keep: Sequence[int]) -> None:
-        """Remove the channels of one side (``in`` or ``out``) that are not listed.
+    def change_channels(self, side: str, take: Sequence[int], into: Sequence[int]) -> None:
+        """Make one side (``in`` or ``out``) anew: take its channels from old ones, read where they went.
 
         Raises:
             ArtifactError: there is no such side, or it does not have the channels.
         """
         widths = {"in": self.in_channels, "out": len(self.source)}
-        if side not in widths or any(not 0 <= channel < widths[side] for channel in keep):
+        if side not in widths or len(into) != widths[side] or not _within(take, into):
             raise ArtifactError(
-                f"a ChannelPad of {self.in_channels} to {len(self.source)} channels cannot keep those of "
-                f"side {foreign(side)}",
+                f"a ChannelPad of {self.in_channels} to {len(self.source)} channels cannot change those of "
+                f"side {foreign(side)} so",
                 "apply a plan to the architecture it was made for.",
             )
         if side == "out":
-            self.source = tuple(self.source[o] for o in keep)
+            self.source = tuple(self.source[o] for o in take)
             return
-        renumbered = {old: new for new, old in enumerate(keep)}
-        self.source = tuple(renumbered.get(i, -1) for i in self.source)
-        self.in_channels = len(keep)
+        self.source = tuple(into[i] if i >= 0 else -1 for i in self.source)
+        self.in_channels = len(take)
 
-    def mask_channels(self, side: str, keep: Sequence[int]) -> None:
-        """Feed zeros instead of the channels that are not listed; the widths stay."""
-        alive = set(keep)
+    def mask_channels(self, side: str, take: Sequence[int], into: Sequence[int]) -> None:
+        """Read the old channels that stand for those that are gone, or zeros; the widths stay."""
         if side == "in":
-            self.source = tuple(i if i in alive else -1 for i in self.source)
+            self.source = tuple(take[into[i]] if i >= 0 and into[i] >= 0 else -1 for i in self.source)
 
     def extra_repr(self) -> str:
         """Return the widths on both sides."""
         return f"{self.in_channels}, {len(self.source)}"
+
+
+def _within(take: Sequence[int], into: Sequence[int]) -> bool:
+    return all(0 <= old < len(into) for old in take) and all(-1 <= new < len(take) for new in into)
 
 
 def _contiguous(source: tuple[int, ...]) -> tuple[int, int, int] | None:

@@ -31,11 +31,14 @@ class SelfTracing(Protocol):
     def trace_channels(self, tracer: "Tracer", x: Tensor, out: Tensor) -> None:
         """Call ``tracer.consume`` and ``tracer.produce`` for the sides that channels enter and leave."""
 
-    def keep_channels(self, side: str, keep: Sequence[int]) -> None:
-        """Remove the channels of one side that are not listed."""
+    def change_channels(self, side: str, take: Sequence[int], into: Sequence[int]) -> None:
+        """Make a side of the old channels in ``take``; who read channel c reads ``into[c]``, or zero.
 
-    def mask_channels(self, side: str, keep: Sequence[int]) -> None:
-        """Read zeros instead of the channels that are not listed."""
+        Both are as in `compressor.steps.channels`: -1 in ``into`` stands for zero.
+        """
+
+    def mask_channels(self, side: str, take: Sequence[int], into: Sequence[int]) -> None:
+        """Compute the same with the old widths: who read channel c reads ``take[into[c]]``, or zero."""
 
 
 class Tracer:

@@ -142,7 +142,7 @@ def _document(request: Request, planned: Planned, costs: _Costs) -> Json:
         "dry_run": request.output is None,
         "plan": {
             "digest": planned.plan.digest(),
-            "groups": [encode(group) for group in planned.plan.groups],
+            "groups": [encode(group) for group in planned.plan.decisions],
             "notes": list(planned.plan.notes),
         },
         "cost_dense": encode(costs.dense),
@@ -166,7 +166,7 @@ def _print(
     if request.json:
         output.print_json(document)
         return
-    groups = [(g.name, g.size, g.requested, g.kept, g.reason) for g in planned.plan.groups]
+    groups = [(g.name, g.size, g.requested, g.kept, g.reason) for g in planned.plan.decisions]
     output.show(
         output.table(("group", "size", "requested", "kept", "why"), groups),
         _cost_table(costs),
@@ -204,7 +204,7 @@ def _cost_table(costs: _Costs) -> Table:
 
 def _alignment(plan: PrunePlan) -> tuple[str, ...]:
     """Warn of widths that fast kernels do not like: fewer MACs then bring less speed than they promise."""
-    cut = [group for group in plan.groups if group.kept < group.size]
+    cut = [group for group in plan.decisions if group.kept < group.size]
     odd = sum(group.kept % _ALIGNED > 0 for group in cut)
     if not odd:
         return ()

@@ -20,7 +20,7 @@ def plan(pipeline: Pipeline, recipe: Path, *, json: bool) -> None:
             {"recipe": str(recipe), "dry_run": True, **_about(dry.manifest), "plan": _plan(dry)}
         )
         return
-    groups = [(g.name, g.size, g.requested, g.kept, g.reason) for g in dry.manifest.plan.groups]
+    groups = [(g.name, g.size, g.requested, g.kept, g.reason) for g in dry.manifest.plan.decisions]
     output.show(
         output.table(("group", "size", "requested", "kept", "why"), groups),
         output.table(("", "parameters", "MACs (conv + linear)"), _costs(dry.manifest)),
@@ -56,7 +56,7 @@ def _plan(dry: DryRun) -> dict[str, Any]:
     plan = dry.manifest.plan
     return {
         "digest": plan.digest(),
-        "groups": [encode(group) for group in plan.groups],
+        "groups": [encode(group) for group in plan.decisions],
         "notes": list(plan.notes),
         "oracles": [encode(planned.oracle) for planned in dry.planned],
     }

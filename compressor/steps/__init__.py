@@ -11,6 +11,8 @@ from torch import nn
 from compressor.base.documents import Json, decode, encode
 from compressor.errors import ArtifactError, UsageError
 from compressor.registry import Registry
+from compressor.steps.former import modernised
+from compressor.types import GroupDecision
 
 
 @runtime_checkable
@@ -18,6 +20,14 @@ class Step(Protocol):
     """One change of a model; instances are frozen dataclasses of JSON-able data."""
 
     kind: ClassVar[str]
+
+    @property
+    def decisions(self) -> tuple[GroupDecision, ...]:
+        """What was decided for each group, requested and achieved."""
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the changed model claims to compute what the model did."""
 
     def check(self, model: nn.Module) -> None:
         """Refuse a model that the step does not fit; the step may come from a file that anybody wrote.
@@ -47,8 +57,9 @@ def step_from_json(data: Json, where: str) -> Step:
     Raises:
         ArtifactError: the kind is unknown or its fields do not fit.
     """
-    fields = dict(data)
-    kind = str(fields.pop("kind", ""))
+    fields = modernised(data)
+    kind = str(fields.get("kind", ""))
+    fields = {name: value for name, value in fields.items() if name != "kind"}
     try:
         found = STEPS.get(kind)
     except UsageError as error:

@@ -204,7 +204,7 @@ def test_one_group_is_pruned_at_a_time() -> None:
     requests = one_at_a_time(model)
     assert len(requests) == 16
     for name in ("features.3.squeeze", "features.12.expand1x1"):
-        groups = make_plan(model, arch, requests[name], CRITERIA.get("l1")()).plan.groups
+        groups = make_plan(model, arch, requests[name], CRITERIA.get("l1")()).plan.decisions
         cut = {group.name: (group.size, group.kept) for group in groups if group.kept < group.size}
         size = model.get_submodule(name).out_channels
         assert cut == {name: (size, size * 3 // 4)}

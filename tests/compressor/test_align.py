@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compressor.align import MAX_GROWTH, default_multiple, pad_to_multiple, widen
+from compressor.align import MAX_GROWTH, default_multiple, pad_to_multiple, widening
 from compressor.channels import trace
 from compressor.cost import measure
 from compressor.errors import OracleError, UsageError
@@ -84,7 +84,7 @@ def test_nothing_reads_the_new_channels() -> None:
     model = MODELS["plain"]().eval()
     graph = trace(model, INPUT)
     index = next(i for i in graph.free if graph.groups[i].name == "body.0")
-    wider = widen(model, graph, {index: 3})
+    wider = widening(graph, {index: 3}).shrink(model)
     assert wider.body[0].weight.shape[0] == 11
     expected = outputs_of(wider, INPUT)
     with torch.no_grad():

@@ -90,16 +90,20 @@ def step(**given: object) -> Edit:
 
 
 def cut(**given: object) -> Edit:
-    return lambda m: m["plan"]["steps"][0]["cuts"][0].update(given)
+    return lambda m: m["plan"]["steps"][0]["changes"][0].update(given)
+
+
+def first_change(m: Manifest) -> Any:
+    return m["plan"]["steps"][0]["changes"][0]
 
 
 def keeps(*positions: object) -> Edit:
-    return lambda m: m["plan"]["steps"][0]["keeps"].__setitem__(0, list(positions))
+    return lambda m: m["plan"]["steps"][0]["takes"].__setitem__(0, list(positions))
 
 
 def side(**given: object) -> Edit:
     def edit(m: Manifest) -> None:
-        found = next(c for c in m["plan"]["steps"][0]["cuts"] if ":" in c["tensor"])
+        found = next(c for c in m["plan"]["steps"][0]["changes"] if ":" in c["tensor"])
         found.update(given)
 
     return edit
@@ -160,8 +164,8 @@ PLANS: dict[str, Edit] = {
     "a negative axis": cut(axis=-1),
     "another size": cut(size=17),
     "a huge size": cut(size=HUGE),
-    "a list beyond the lists": cut(keep=10**6),
-    "a negative list": cut(keep=-1),
+    "a list beyond the lists": cut(take=10**6),
+    "a negative list": cut(take=-1),
     "no positions": keeps(),
     "positions twice": keeps(0, 0, 1),
     "positions beyond": keeps(0, 10**9),
@@ -169,7 +173,9 @@ PLANS: dict[str, Edit] = {
     "a position of 2**63": keeps(0, HUGE),
     "positions in disorder": keeps(3, 1),
     "positions that are text": keeps("0", "1"),
-    "the same axis twice": lambda m: m["plan"]["steps"][0]["cuts"].append(m["plan"]["steps"][0]["cuts"][0]),
+    "the same axis twice": lambda m: m["plan"]["steps"][0]["changes"].append(
+        m["plan"]["steps"][0]["changes"][0]
+    ),
     "the same step twice": lambda m: m["plan"]["steps"].append(m["plan"]["steps"][0]),
     "an unknown side": side(tensor="layer2.0.shortcut:__class__"),
     "a side of a module that has none": side(tensor="conv1:in"),

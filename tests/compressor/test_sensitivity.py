@@ -14,7 +14,7 @@ from compressor.sensitivity import (
     plan_study,
     sensitivity,
 )
-from compressor.shrink import mask, shrink
+from compressor.shrink import shrink
 from compressor.types import Cost, InputSpec, RateSpec
 from compressor.zoo import Architecture, find
 
@@ -96,7 +96,9 @@ def test_the_units_that_go_are_those_that_prune_removes(method: str) -> None:
     together = make_plan(model, arch, RateSpec(target="rate", fraction=0.3), criterion).plan
     smaller = shrink(model, together)
     cuts = plan_study(model, arch, criterion, [0.3]).cuts
-    assert [(c.group, c.kept) for c in cuts] == [(g.name, g.kept) for g in together.groups if g.kept < g.size]
+    assert [(c.group, c.kept) for c in cuts] == [
+        (g.name, g.kept) for g in together.decisions if g.kept < g.size
+    ]
     for cut in cuts:
         name = f"{cut.group}.weight"
         alone = shrink(model, cut.plan).get_parameter(name)
@@ -109,7 +111,7 @@ def test_the_units_that_go_are_those_that_prune_removes(method: str) -> None:
 def test_what_is_scored_computes_what_masking_computes(net: nn.Module) -> None:
     x = torch.randn(3, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     for cut in plan_study(net, NET, L1, [0.25, 0.5]).cuts:
-        torch.testing.assert_close(shrink(net, cut.plan)(x), mask(net, cut.plan)(x))
+        torch.testing.assert_close(shrink(net, cut.plan)(x), cut.plan.steps[0].mask(net)(x))
 
 
 @pytest.mark.parametrize(

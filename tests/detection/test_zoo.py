@@ -43,7 +43,7 @@ def test_the_published_backbone_rate_gives_the_published_sizes(name: str) -> Non
     planned = make_plan(model, arch, spec, CRITERIA.get("l1")())
     small = shrink(model, planned.plan)
     assert (f"{parameters(model) / 1e6:.2f}", f"{parameters(small) / 1e6:.2f}") == PUBLISHED[name]
-    changed = {group.name for group in planned.plan.groups if group.kept < group.size}
+    changed = {group.name for group in planned.plan.decisions if group.kept < group.size}
     assert changed
     assert all(name.startswith("backbone.body.") for name in changed)
     widths = [
@@ -64,7 +64,7 @@ def test_every_group_of_the_whole_detector_passes_the_oracle(name: str, norm: st
         assert planned.oracle.max_relative_difference < 1e-4
         reasons = {group.frozen for group in planned.graph.groups} - {None}
         assert reasons == {"input of the model", "output of the model"}
-        assert all(group.kept < group.size for group in planned.plan.groups if not group.reason)
+        assert all(group.kept < group.size for group in planned.plan.decisions if not group.reason)
     assert_runs(shrink(model, planned.plan), name)
 
 
@@ -89,7 +89,7 @@ def test_protected_parts_stay_whole() -> None:
     arch = architecture("fasterrcnn_resnet50_fpn")
     spec = RateSpec(target="rate", fraction=0.5, protect=("backbone.fpn*", "roi_heads"))
     planned = make_plan(arch.build(), arch, spec, CRITERIA.get("l1")())
-    for group in planned.plan.groups:
+    for group in planned.plan.decisions:
         whole = group.name.startswith(("backbone.fpn", "roi_heads"))
         assert (group.kept == group.size) == (whole or bool(group.reason)), group
 

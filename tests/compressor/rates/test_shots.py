@@ -27,7 +27,7 @@ def pipeline(arch: str = "resnet20_cifar", shots: int = SHOTS, **prune: Any) -> 
 
 
 def kept(planned: Planned) -> dict[str, int]:
-    return {group.name: group.kept for group in planned.plan.groups}
+    return {group.name: group.kept for group in planned.plan.decisions}
 
 
 def costs_after_each_shot(asked: Pipeline) -> list[Cost]:
@@ -69,7 +69,7 @@ def test_rounding_never_makes_a_group_wider_again() -> None:
     """Rounded to a multiple of 8, the first shot goes below what the second would keep."""
     asked = pipeline(rates="[0.]+[0.]*2+[0.4]*9", round_to=8)
     for planned in dry_run(asked).planned:
-        assert all(group.kept <= group.size for group in planned.plan.groups)
+        assert all(group.kept <= group.size for group in planned.plan.decisions)
 
 
 @pytest.mark.parametrize("scope", ["uniform", "global"])
@@ -93,7 +93,7 @@ def test_a_rate_is_reached_within_a_channel() -> None:
 
 def test_all_shots_together_keep_to_the_largest_rate() -> None:
     asked = pipeline(params=0.3, scope="global", max_rate=0.6)
-    sizes = {g.name: g.size for g in dry_run(asked).planned[0].plan.groups}
+    sizes = {g.name: g.size for g in dry_run(asked).planned[0].plan.decisions}
     last = kept(dry_run(asked).planned[-1])
     assert all(width >= 0.4 * sizes[name] - 1 for name, width in last.items())
     assert min(last[name] / sizes[name] for name in last) < 0.5  # the limit is felt
