@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import compressor
 from compressor.artifact import Manifest, architecture_of
 from compressor.base.documents import decode, encode, parse_json
 from compressor.base.text import foreign
-from compressor.errors import UsageError
+from compressor.errors import ArtifactError, UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec
 
@@ -131,11 +131,53 @@ def said_input(path: Path, properties: Mapping[str, str]) -> InputSpec | None:
     """Return the input that a file's properties name, None where they name none.
 
     Raises:
-        ArtifactError: they name something that is no input.
+        ArtifactError: they name something that is no input, or not the one that the file takes.
     """
     if _INPUT not in properties:
         return None
-    return decode(InputSpec, parse_json(properties[_INPUT], f"{path}: {_INPUT}"), str(path))
+    found = decode(InputSpec, parse_json(properties[_INPUT], f"{path}: {_INPUT}"), str(path))
+    _check_taken(path, found)
+    return found
+
+
+def _check_taken(path: Path, said: InputSpec) -> None:
+    """Refuse a file whose properties name another input than its graph or its engine has.
+
+    What is said decides what is fed, so a lie would surface late, as a runtime's error, or not at all.
+    """
+    taken = _taken(path)
+    wanted = [(said.max_batch or -1, *shape) for shape in said.shapes]
+    fits = len(taken) == len(wanted) and all(map(_fits, taken, wanted))
+    if not fits:
+        raise ArtifactError(
+            f"{foreign(path)}: {_INPUT} says {_listed(said.shapes)}, the file itself takes "
+            f"{_listed([shape[1:] for shape in taken])}",
+            "its properties were changed or belong to another file: export it again.",
+        )
+
+
+def _taken(path: Path) -> list[tuple[int, ...]]:
+    """Return the shapes of a file's inputs, batch first; -1 where a size is open."""
+    if path.suffix == ".engine":
+        from export.tensorrt.sidecar import read_record
+
+        pairs = [(tensor.smallest, tensor.largest) for tensor in read_record(path).inputs]
+        return [(-1, *smallest[1:]) if smallest[1:] == largest[1:] else () for smallest, largest in pairs]
+    from export.ports import Ports
+
+    return [port.shape for port in Ports.read(path).inputs]
+
+
+def _fits(taken: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Say whether a file takes what is wanted: a size that it leaves open fits all."""
+    if len(taken) != len(wanted):
+        return False
+    batch = taken[0] in (-1, wanted[0])
+    return batch and all(there in (-1, size) for there, size in zip(taken[1:], wanted[1:], strict=True))
+
+
+def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
+    return ", ".join("x".join(map(str, shape)) or "no image" for shape in shapes) or "nothing"
 
 
 def input_of(path: Path, shapes: tuple[tuple[int, ...], ...] | None) -> InputSpec:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import compressor
-from compressor.base.documents import check_schema, decode, encode, parse_json, read_json
-from compressor.errors import ArtifactError, UsageError
-from compressor.types import InputSpec
+from compressor.base.documents import check_schema, decode, encode, read_json
+from compressor.errors import ArtifactError
 from export.tensorrt.device import GpuFacts
 
 SCHEMA_VERSION: Final = 1
@@ -110,22 +109,6 @@ def read_record(engine: Path) -> EngineRecord:
     data = read_json(path, "build the engine again.")
     check_schema(data, SCHEMA_VERSION, str(path))
     return decode(EngineRecord, data, str(path))
-
-
-def read_engine_input(engine: Path) -> InputSpec:
-    """Return the input that the artifact behind an engine was made for.
-
-    Raises:
-        UsageError: the ONNX file that it was built from was not ours and did not say.
-        ArtifactError: see `read_record`.
-    """
-    text = read_record(engine).metadata.get("compress.input")
-    if text is None:
-        raise UsageError(
-            f"{engine} does not say what it takes: its ONNX file was not written by compress export",
-            "give --input, for instance 3x224x224.",
-        )
-    return decode(InputSpec, parse_json(text, str(engine)), str(sidecar_path(engine)))
 
 
 def verify(record: EngineRecord, engine: Path, content: bytes, version: str, gpu: GpuFacts) -> None:

@@ -17,12 +17,13 @@ from compressor.errors import ArtifactError, BackendMissingError, CompressError,
 from compressor.types import InputSpec
 from export.backends import SessionOptions
 from export.backends.pytorch import TorchSession
+from export.metadata import read_input
 from export.parity import compare
 from export.tensorrt.build import build_engine
 from export.tensorrt.load import EngineOptions, load_engine
 from export.tensorrt.session import MOST_SHAPES, EngineSession
 from export.tensorrt.settings import EngineSettings
-from export.tensorrt.sidecar import read_engine_input, sidecar_path
+from export.tensorrt.sidecar import sidecar_path
 
 
 @pytest.fixture
@@ -216,9 +217,17 @@ def test_a_missing_engine_is_named(fake: ModuleType, gpu, tmp_path: Path) -> Non
 
 def test_the_input_of_the_artifact_is_known_to_the_engine(engine: Path) -> None:
     with pytest.raises(UsageError, match="does not say what it takes"):
-        read_engine_input(engine)
+        read_input(engine)
     spec = InputSpec(shapes=((3, 16, 16),))
     said = json.loads(sidecar_path(engine).read_text())
     said["metadata"]["compress.input"] = json.dumps(encode(spec))
     sidecar_path(engine).write_text(json.dumps(said))
-    assert read_engine_input(engine) == spec
+    assert read_input(engine) == spec
+
+
+def test_an_engine_that_says_another_input_than_it_has_is_refused(engine: Path) -> None:
+    said = json.loads(sidecar_path(engine).read_text())
+    said["metadata"]["compress.input"] = json.dumps(encode(InputSpec(shapes=((3, 32, 16),))))
+    sidecar_path(engine).write_text(json.dumps(said))
+    with pytest.raises(ArtifactError, match="says 3x32x16, the file itself takes 3x16x16"):
+        read_input(engine)
