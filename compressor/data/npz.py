@@ -5,9 +5,11 @@ Images are uint8 of shape (n, height, width, channels), labels integers of shape
 Archives that hold pickled objects are refused: reading those would run code.
 """
 
+import math
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +68,8 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     if not path.is_file():
         raise UsageError(f"there is no file {path}", f"npz:FILE needs {_LAYOUT}")
     try:
+        _check_headers(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            _check_size(archive, path)
             wanted = (*_KEYS, "y_val") if "x_val" in archive else _KEYS
             missing = [key for key in wanted if key not in archive]
             if missing:
@@ -84,20 +86,49 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        # a plain .npy file gives an array, which is no context manager (TypeError, AttributeError)
-        raise UsageError(f"{path} is not a readable archive of plain arrays: {error}", _LAYOUT) from error
-
-
-def _check_size(archive: "np.lib.npyio.NpzFile", path: Path) -> None:
-    """Refuse an archive whose arrays do not fit into memory, or that unpacks to far more than images do."""
-    entries = archive.zip.infolist() if archive.zip else []
-    unpacked, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
-    hint = "store it with numpy.savez, or give fewer images"
-    require_memory(unpacked, f"{foreign(path)} unpacked", hint)
-    if unpacked > max(_BOMB_BYTES, _BOMB_RATIO * packed):
         raise UsageError(
-            f"{foreign(path)} would unpack to {unpacked / 2**30:.1f} GiB from {packed:,} bytes", hint
-        )
+            f"{path} is not a readable archive of plain arrays: {foreign(error)}", _LAYOUT
+        ) from error
+
+
+def _check_headers(path: Path) -> None:
+    """Refuse a file before NumPy allocates what its headers claim.
+
+    Raises:
+        UsageError: its arrays do not fit into memory, or unpack to far more than images do.
+        ValueError: it is no archive, or the header of an array claims another size than is stored.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        unpacked, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
+        hint = "store it with numpy.savez, or give fewer images"
+        require_memory(unpacked, f"{foreign(path)} unpacked", hint)
+        if unpacked > max(_BOMB_BYTES, _BOMB_RATIO * packed):
+            raise UsageError(
+                f"{foreign(path)} would unpack to {unpacked / 2**30:.1f} GiB from {packed:,} bytes", hint
+            )
+        for entry in entries:
+            with archive.open(entry) as stream:
+                claimed = _claimed_bytes(stream)
+            if claimed != entry.file_size:
+                raise ValueError(
+                    f"{foreign(entry.filename)} claims {claimed:,} bytes, stored are {entry.file_size:,}"
+                )
+
+
+def _claimed_bytes(stream: IO[bytes]) -> int:
+    """Return how many bytes an array in NumPy's format takes by its header, the header included."""
+    version = np.lib.format.read_magic(stream)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise ValueError(f"an array is stored in format {version}, which plain arrays do not need")
+    shape, _, kind = read(stream)
+    if kind.hasobject:
+        raise ValueError("an array holds Python objects")
+    return stream.tell() + math.prod(shape) * kind.itemsize
 
 
 def _split(arrays: dict[str, NDArray[np.generic]], split: str, path: Path) -> Labelled:

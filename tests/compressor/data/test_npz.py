@@ -106,6 +106,23 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):
         open_data(f"npz:{tmp_path / 'bomb.npz'}", InputSpec(shapes=((3, 32, 32),)))
 
 
+def test_an_array_that_claims_more_than_the_machine_has_is_refused_unread(tmp_path, inputs):
+    header = {"descr": "|u1", "fortran_order": False, "shape": (2**22, 2**14, 2**14, 3)}
+    with zipfile.ZipFile(tmp_path / "large.npz", "w") as archive:
+        for key, value in GOOD.items():
+            with archive.open(f"{key}.npy", "w") as entry:
+                if key == "x_train":
+                    np.lib.format.write_array_header_1_0(entry, header)
+                else:
+                    np.save(entry, value)
+    with pytest.raises(UsageError, match=r"x_train\.npy claims 3,377,\d{3},\d{3},\d{3},\d{3} bytes"):
+        open_data(f"npz:{tmp_path / 'large.npz'}", inputs)
+    with (tmp_path / "large.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(UsageError, match="not a readable archive"):
+        open_data(f"npz:{tmp_path / 'large.npy'}", inputs)
+
+
 def test_an_archive_that_says_it_is_encrypted_is_refused(tmp_path):
     spec = save(tmp_path)
     content = bytearray((tmp_path / "data.npz").read_bytes())
