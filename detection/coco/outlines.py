@@ -13,11 +13,39 @@ from detection.coco.extra import require
 from detection.coco.records import ImageRecord, ObjectRecord, RunLengths
 
 _SMALLEST = 6  # numbers in a polygon of three points
+_SIDES = 4
+_SLACK = 10_000  # steps, for the smallest images
 
 
 def polygons_of(outline: list[list[float]] | None) -> list[list[float]]:
     """Return the polygons that enclose something: an even count of numbers, three points or more."""
     return [polygon for polygon in outline or [] if len(polygon) >= _SMALLEST and len(polygon) % 2 == 0]
+
+
+def misfit(polygons: list[list[float]], image: ImageRecord) -> str:
+    """Say why polygons are no outline in an image, "" where they may be one.
+
+    Native code fills them, and takes memory for every pixel that their edges pass: so corners may lie at most
+    one image outside, and edges add up to no more than the pixels of the image have sides.
+    """
+    for side, size in (("x", image.width), ("y", image.height)):
+        first = "xy".index(side)
+        for polygon in polygons:
+            low, high = min(polygon[first::2]), max(polygon[first::2])
+            if low < -size or high > 2 * size:
+                return f"reaches from {low:g} to {high:g} in {side}, where the image has {size} pixels"
+    most = _SIDES * image.width * image.height + _SLACK
+    corners = sum(map(len, polygons)) // 2
+    # exact only where the cheap bound does not settle it: data sets have a million of them
+    if corners * 3 * max(image.width, image.height) > most and (length := _length(polygons)) > most:
+        return f"is {length:,.0f} pixels long, where the image has {image.width * image.height:,} pixels"
+    return ""
+
+
+def _length(polygons: list[list[float]]) -> float:
+    """Return how many steps from pixel to pixel the edges take."""
+    corners = (np.array(polygon).reshape(-1, 2) for polygon in polygons)
+    return sum(float(np.abs(np.roll(c, -1, axis=0) - c).max(axis=1).sum()) for c in corners)
 
 
 def covers(outline: RunLengths, image: ImageRecord) -> bool:

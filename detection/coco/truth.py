@@ -8,7 +8,7 @@ from pathlib import Path
 from compressor.errors import UsageError
 from detection.coco.categories import CategoryMap
 from detection.coco.layout import Task
-from detection.coco.outlines import covers, polygons_of
+from detection.coco.outlines import covers, misfit, polygons_of
 from detection.coco.records import Document, ImageRecord, ObjectRecord, RunLengths
 
 _POINT = 3  # x, y, visibility
@@ -134,6 +134,12 @@ def _with_outline(found: ObjectRecord, image: ImageRecord, source: Path) -> Obje
             )
         return found
     polygons = polygons_of(outline)
+    why = misfit(polygons, image)
+    if why:
+        raise UsageError(
+            f"{source}: the outline of annotation {found.id} {why} (image {image.id})",
+            "mend or delete the annotation, or the size of its image",
+        )
     return replace(found, segmentation=polygons) if polygons else None
 
 

@@ -1,9 +1,11 @@
 """Masks from polygons, run lengths and compressed run lengths."""
 
 import numpy as np
+import pytest
 import torch
 from pycocotools import mask as codes
 
+from compressor.errors import UsageError
 from detection.coco import open_coco
 from detection.coco.outlines import mask_of, outline_of
 
@@ -35,6 +37,35 @@ def test_the_three_ways_to_write_an_outline_agree(coco, cpu):
     filled = torch.zeros(48, 64, dtype=torch.uint8)
     filled[top:bottom, left:right] = 1
     assert torch.equal(batch.targets[0]["masks"], torch.stack([filled, filled]))
+
+
+ZIGZAG = [number for n in range(3000) for number in (0.0, float(n % 2) * 60)]
+
+
+@pytest.mark.parametrize(
+    ("outline", "words"),
+    [
+        ([0, 0, 1e7, 0, 5, 5], "annotation 0 reaches from 0 to 1e\\+07 in x, where the image has 64 pixels"),
+        ([0, 0, 10, -500, 5, 5], "annotation 0 reaches from -500 to 5 in y, where the image has 48 pixels"),
+        (ZIGZAG, "annotation 0 is 180,000 pixels long, where the image has 3,072 pixels"),
+    ],
+)
+def test_outlines_that_take_more_memory_than_their_image_are_refused(coco, outline, words):
+    def edit_test(document):
+        document["annotations"][0]["segmentation"] = [outline]
+
+    folder = coco(edit_test=edit_test)
+    with pytest.raises(UsageError, match=words):
+        open_coco(folder, "masks")
+    assert open_coco(folder, "boxes").test  # which fills no outlines
+
+
+def test_outlines_a_little_outside_of_their_image_are_cut_at_its_edge(coco, cpu):
+    def edit_test(document):
+        document["annotations"][0]["segmentation"] = [[-2.5, -3, 80, -3, 80, 50, -2.5, 50]]
+
+    batch = next(open_coco(coco(edit_test=edit_test), "masks").test.batches(1, device=cpu))
+    assert batch.targets[0]["masks"][0].all()
 
 
 def test_masks_of_real_objects_are_those_of_pycocotools(shared):
