@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -10,13 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from compressor.base.files import PREFIX
+from tests.forks import Harness, forking
 
 NET = (
     "from torch import nn\n"
@@ -36,61 +37,35 @@ epochs = 2
 onnx = true
 """
 TRAIN = ["--data", "digits", "--epochs", "3", "--set", "batch_size=512"]
-COMMANDS: dict[str, tuple[list[str], str, int]] = {
-    "finetune": (["finetune", "small", "-o", "out", "--trust-code", *TRAIN], "out", 8),
-    "prune": (["prune", "mine:net", "--rate", "0.25", "-o", "out", *TRAIN], "out", 8),
-    "run": (["run", "recipe.toml", "-o", "out", "--data", "digits"], "out", 8),
-    "export": (["export", "small", "-o", "out.onnx", "--trust-code"], "out.onnx", 4),
+COMMANDS: dict[str, tuple[list[str], str]] = {
+    "finetune": (["finetune", "small", "-o", "out", "--trust-code", *TRAIN], "out"),
+    "prune": (["prune", "mine:net", "--rate", "0.25", "-o", "out", *TRAIN], "out"),
+    "run": (["run", "recipe.toml", "-o", "out", "--data", "digits"], "out"),
+    "export": (["export", "small", "-o", "out.onnx", "--trust-code"], "out.onnx"),
     "inspect": (
         ["inspect", "mine:net", "--data", "digits", "-o", "out.svg", "--limit-images", "50"],
         "out.svg",
-        4,
     ),
 }
-"""Words, what they make, and how often they are killed."""
-
-
-@dataclass
-class Harness:
-    process: subprocess.Popen[str]
-
-    def start(self, words: Sequence[str], place: Path) -> int:
-        temporary = place / "tmp"
-        temporary.mkdir(exist_ok=True)
-        job = {"words": words, "cwd": str(place), "temporary": str(temporary), "log": str(place / "log")}
-        return int(self._said(json.dumps(job)))
-
-    def ended(self) -> int:
-        return os.waitstatus_to_exitcode(int(self._said(None)))
-
-    def run(self, words: Sequence[str], place: Path) -> float:
-        """Run to the end; return how long it took."""
-        started = time.monotonic()
-        self.start(words, place)
-        assert self.ended() == 0, (place / "log").read_text()
-        return time.monotonic() - started
-
-    def _said(self, line: str | None) -> str:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        if line is not None:
-            self.process.stdin.write(f"{line}\n")
-            self.process.stdin.flush()
-        return self.process.stdout.readline()
+"""Words, and what they make."""
+RANDOM = 2
+CHOSEN: dict[str, Sequence[str]] = {
+    "finetune": (
+        "out.run/.compress-*/checkpoint.pt", "out.run/checkpoint.pt", "out.run/checkpoint.previous.pt",
+        ".compress-*/out/model.safetensors", "out/manifest.json",
+    ),
+    "prune": (".compress-out.lock", "out.run/log.jsonl", "out.run/checkpoint.pt", ".compress-*/out", "out"),
+    "run": ("out/run.json", "out/recipe.toml", "out/**/checkpoint.pt", "out/*/manifest.json", "out/*.onnx"),
+    "export": (".compress-*/fp32", ".compress-*/fp32/out.onnx", "out.onnx"),
+    "inspect": (".compress-*/out.jsonl", "out.jsonl", "out.svg"),
+}  # fmt: skip
+"""Files at whose first sight a command is killed."""
 
 
 @pytest.fixture(scope="module")
 def harness() -> Iterator[Harness]:
-    script = str(Path(__file__).with_name("harness.py"))
-    process = subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield Harness(process)
-        assert process.stdin is not None
-        process.stdin.close()
+    with forking() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -129,38 +104,93 @@ def whole(place: Path, output: str) -> None:
         assert path.read_text().rstrip().endswith("</svg>")
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nobody killed: how long it took, and what it made."""
+
+    duration: float
+    content: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    harness: Harness, start: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Undisturbed]:
+    @cache
+    def run(command: str) -> Undisturbed:
+        words, output = COMMANDS[command]
+        place = tmp_path_factory.mktemp("whole") / command
+        shutil.copytree(start, place)
+        duration = harness.run(words, place)
+        return Undisturbed(duration, content(place, output))
+
+    return run
+
+
+def after_a_kill(
+    harness: Harness, place: Path, command: str, expected: dict[str, str], process: int, kind: int
+) -> int:
+    """Kill, look at what is there, run again; return how the first run ended."""
+    words, output = COMMANDS[command]
+    with contextlib.suppress(ProcessLookupError):  # it was done sooner than it was killed
+        os.kill(process, kind)
+    code = harness.ended()
+    whole(place, output)
+    if code == 0:
+        assert content(place, output) == expected
+        return code
+    assert code in (-signal.SIGKILL, 130)
+    assert code != 130 or leftovers(place) == []
+    if not (place / output).is_file() and not (place / output / "manifest.json").exists():
+        harness.run(words, place)
+        assert leftovers(place) == []
+    assert content(place, output) == expected
+    return code
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_kill_loses_nothing(harness: Harness, start: Path, tmp_path: Path, command: str) -> None:
-    words, output, kills = COMMANDS[command]
-    shutil.copytree(start, tmp_path / "whole")
-    duration = harness.run(words, tmp_path / "whole")
-    expected = content(tmp_path / "whole", output)
-    moments = random.Random(0)
-    for number in range(kills):
+def test_a_kill_at_any_moment_loses_nothing(
+    harness: Harness, start: Path, tmp_path: Path, undisturbed: Callable[[str], Undisturbed], command: str
+) -> None:
+    known, moments = undisturbed(command), random.Random(0)
+    for number in range(RANDOM):
         place = tmp_path / str(number)
         shutil.copytree(start, place)
-        process = harness.start(words, place)
-        time.sleep(moments.uniform(0, duration))
-        kind = signal.SIGTERM if number % 4 == 3 else signal.SIGKILL
-        with contextlib.suppress(ProcessLookupError):  # it was done sooner than the one that was timed
-            os.kill(process, kind)
-        code = harness.ended()
-        whole(place, output)
-        if code == 0:
-            assert content(place, output) == expected
-            continue
-        assert code in (-signal.SIGKILL, 130)
-        assert code != 130 or leftovers(place) == []
-        harness.run(words, place)
-        assert content(place, output) == expected
-        assert leftovers(place) == []
+        process = harness.start(COMMANDS[command][0], place)
+        time.sleep(moments.uniform(0, known.duration))
+        kind = signal.SIGTERM if number % 2 else signal.SIGKILL
+        after_a_kill(harness, place, command, known.content, process, kind)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_kill_at_the_sight_of_a_file_loses_nothing(
+    harness: Harness, start: Path, tmp_path: Path, undisturbed: Callable[[str], Undisturbed], command: str
+) -> None:
+    known, ends = undisturbed(command), []
+    for number, pattern in enumerate(CHOSEN[command]):
+        place = tmp_path / str(number)
+        shutil.copytree(start, place)
+        process = harness.start(COMMANDS[command][0], place)
+        assert seen(place, pattern, process), f"{command} ended and {pattern} was not seen"
+        ends.append(after_a_kill(harness, place, command, known.content, process, signal.SIGKILL))
+    assert ends.count(-signal.SIGKILL) >= len(ends) - 2  # the last files come last
+
+
+def seen(place: Path, pattern: str, process: int) -> bool:
+    """Wait for a file; say whether it came before the process was over."""
+    running = Path(f"/proc/{process}")
+    while running.exists():
+        if next(place.glob(pattern), None) is not None:
+            return True
+        time.sleep(0.0002)
+    return next(place.glob(pattern), None) is not None
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_second_of_two_is_told_and_the_first_ends_well(
     harness: Harness, start: Path, tmp_path: Path, command: str
 ) -> None:
-    words, output, _ = COMMANDS[command]
+    words, output = COMMANDS[command]
     place = tmp_path / "both"
     shutil.copytree(start, place)
     process = harness.start(words, place)
