@@ -39,7 +39,7 @@ def _acquired(file: Path, path: Path) -> int:
         os.close(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o644))
         descriptor = lock(file)
         if descriptor is not None:
-            file.write_text(f"{os.getpid()}")
+            _sign(file, descriptor)
             return descriptor
         # No holder: it has just let go, or has not written its number yet. A dead one: its orphans hold it.
         holder = _holder(file)
@@ -50,6 +50,16 @@ def _acquired(file: Path, path: Path) -> int:
                 "wait until that has ended, or choose another -o.",
             )
         time.sleep(0.05)
+
+
+def _sign(file: Path, descriptor: int) -> None:
+    """Write into a lock who holds it; a full disk that refuses even that is left without the lock."""
+    try:
+        file.write_text(f"{os.getpid()}")
+    except OSError:
+        file.unlink(missing_ok=True)
+        os.close(descriptor)
+        raise
 
 
 def _holder(file: Path) -> int | None:
