@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compressor.base.files import named
 from compressor.base.text import foreign
 from compressor.errors import UsageError
 from compressor.zoo.architecture import Architecture, State
@@ -103,7 +104,9 @@ def read_state(path: Path) -> State:
     Raises:
         UsageError: the file is missing, damaged, holds code, or holds no tensors.
     """
-    if not path.is_file():
+    with named(path):
+        there = path.is_file()
+    if not there:
         raise UsageError(f"no weights at {path}", "check the path of --weights.")
     content = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
     for name in _WRAPPERS:

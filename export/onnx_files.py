@@ -6,7 +6,7 @@ from typing import Final
 import onnx
 import onnx_ir
 
-from compressor.base.files import drafts, publish
+from compressor.base.files import drafts, exists, publish
 from compressor.errors import CompressError, UsageError
 from export.quiet import captured_output
 
@@ -20,7 +20,7 @@ def require_free(path: Path) -> None:
     Raises:
         UsageError: ``path`` exists or its folder does not.
     """
-    if path.exists():
+    if exists(path):
         raise UsageError(f"{path} exists", "remove it or choose another name.")
     if not path.parent.is_dir():
         raise UsageError(f"folder {path.parent} does not exist", "create it first.")

@@ -6,6 +6,7 @@ the lock, which is how a later start tells what is dead and may be removed.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -14,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from compressor.errors import CompressError
+from compressor.base.text import foreign
+from compressor.errors import CompressError, UsageError
 
 PREFIX: Final = ".compress-"
 """How temporary files and folders begin, wherever they are."""
@@ -92,12 +94,38 @@ def writing(path: Path) -> Iterator[None]:
         CompressError: for every ``OSError`` of the block.
     """
     try:
-        yield
+        with named(path):
+            yield
     except OSError as error:
         raise CompressError(
             f"cannot write {path}: {error.strerror or error}",
             "free some space, check the permissions, or choose another place.",
         ) from error
+
+
+@contextlib.contextmanager
+def named(name: object) -> Iterator[None]:
+    """Turn a name that no file can have, which is found where one first asks for it, into a sentence.
+
+    Raises:
+        UsageError: a part of the name is too long for the file system.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UsageError(f"{foreign(name)}: {error.strerror}", "check the path.") from error
+
+
+def exists(path: Path) -> bool:
+    """Say whether there is something at a path that a user typed.
+
+    Raises:
+        UsageError: no file can have that name.
+    """
+    with named(path):
+        return path.exists()
 
 
 def publish(draft: Path, path: Path) -> None:

@@ -17,7 +17,7 @@ from bench.run import bench as measure_models
 from bench.table import render
 from compressor.artifact import architecture_of, is_artifact, read_manifest, save_artifact, unpruned
 from compressor.base.documents import write_json
-from compressor.base.files import scratch
+from compressor.base.files import exists, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
@@ -61,7 +61,7 @@ def run(request: Request) -> None:
     for path in filter(is_artifact, map(Path, request.models)):
         announce(path, request.trust)  # once, however many backends open it
     request = replace(request, followed=_followed(request))
-    if request.save and request.save.exists():
+    if request.save and exists(request.save):
         raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
     for name in request.backends:
         require_device(BACKENDS.get(name), request.device)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from compressor.artifact import Manifest, architecture_of, is_artifact, load_artifact, read_manifest
+from compressor.base.files import exists
 from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.errors import BackendMissingError, UsageError
@@ -43,7 +44,7 @@ Levers = Mapping[str, int | None]
 
 def trust_in(names: Iterable[str], *, everything: bool) -> Trust:
     """Return whose code may run: factories that are typed as models, or all with ``--trust-code``."""
-    return replace(Trust.of(name for name in names if not Path(name).exists()), everything=everything)
+    return replace(Trust.of(name for name in names if not exists(Path(name))), everything=everything)
 
 
 def open_model(
@@ -179,6 +180,6 @@ def output_path(path: Path | None) -> Path:
     """
     if path is None:
         raise UsageError("nowhere to write", "give -o FOLDER, or --dry-run to see the plan only.")
-    if path.exists():
+    if exists(path):
         raise UsageError(f"{path} exists", "choose another -o, or remove it first.")
     return path

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.base.files import named
 from compressor.base.text import foreign
 from compressor.data.images import Batch, ImageSet, IndexedSet
 from compressor.data.sources import ArrayPixels, Labelled, PixelSource, Source
@@ -117,7 +118,8 @@ def open_data(spec: str, inputs: InputSpec, *, classes: int | None = None) -> Da
     kind, _, argument = spec.partition(":")
     build = DATASETS.get(kind)
     _check_inputs(inputs)
-    source = build(argument, inputs)
+    with named(spec):
+        source = build(argument, inputs)
     for split, data in (("train", source.train), ("test", source.test), ("val", source.val)):
         if data is None:
             continue
