@@ -1,44 +1,43 @@
 """Damage to every kind of file that is read: ``python -m bench.fuzz --minutes 5 --seed 1``.
 
 A good file is damaged, in its bytes or in its structure (digests made right again, as anybody can), and
-read by the reader of the product. It must be refused with a message and a hint, or give what the good file
-gave, or, where the structure was changed and nothing forbids it, something that was validated. Anything else
-is a failure. Prints the counts per kind, and every failure with its seed.
+read by the reader of the product. Every reader returns what it read, in a form that can be compared. So a
+trial ends in one of these:
+
+- ``refused``: with a message and a hint.
+- ``same``: the content is what the good file's was.
+- ``edited``: the content is another, and is a valid document. That is legitimate where somebody could have
+  written the file so: after a change of the structure, since its digests are right, and after damage to the
+  bytes of kinds that no digest protects (a plan's 0.5 that became 0.4). What was read is written and read
+  once more, and must not change by that.
+
+Anything else is a failure: another exception, a message without a hint, or other content under a digest.
+The trials run in a process whose address space ends a little above what it has taken at the start, so that a
+number in a file cannot ask for all memory.
 """
 
 import argparse
 import json
 import random
+import resource
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
-import numpy as np
-import torch
-
-from bench.damage import damaged, restructured
-from bench.unmoved import weights_digest
-from compressor.artifact import load_artifact, save_artifact, unpruned
-from compressor.base.documents import digest, read_json
 from compressor.base.files import scratch
-from compressor.criteria import CRITERIA
-from compressor.data import open_data
 from compressor.errors import CompressError
-from compressor.plan import plan_from_json
-from compressor.prune import make_plan
-from compressor.shrink import shrink
-from compressor.types import InputSpec, RateSpec
-from compressor.weights import built
-from compressor.zoo import find
-from detection.coco.records import read_document
-from export.metadata import read_input, read_precision
 
-Read = Callable[[Path], object]
+Read = Callable[[Path], Any]
 Damage = Callable[[random.Random], bytes]
+
+FINE: Final = ("refused", "same", "edited")
+ROOM_BYTES: Final = 2**30
+"""What a damaged file may take beyond the program itself; good ones of these sizes take some megabytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,182 +49,123 @@ class Subject:
         good: its content.
         read: returns something that can be compared; raises ``CompressError`` only.
         structure: returns a document damaged in its structure, or None where only bytes are damaged.
+        settle: makes digests in other files right for a content.
+        write: returns a file that says what ``read`` returned, or None where that takes more than the file.
+        guarded: whether a digest protects the bytes, so that other content after damage to them is a fault.
     """
 
     path: Path
     good: bytes
     read: Read
     structure: Damage | None = None
+    settle: Callable[[bytes], None] | None = None
+    write: Callable[[Any], bytes] | None = None
+    guarded: bool = True
 
 
 def trial(subject: Subject, generator: random.Random) -> str:
-    """Damage a file once; return ``refused``, ``same``, or what went wrong."""
-    structural = subject.structure is not None and generator.random() < 0.5
-    content = (
-        subject.structure(generator) if structural and subject.structure else damaged(subject.good, generator)
-    )
-    subject.path.write_bytes(subject.good)
+    """Damage a file once; return one of ``FINE``, or what went wrong."""
+    from bench.damage import damaged
+
+    change = subject.structure if generator.random() < 0.5 else None
+    content = change(generator) if change else damaged(subject.good, generator)
+    _put(subject, subject.good)
     before = subject.read(subject.path)
+    _put(subject, content if change else subject.good)  # digests in other files go with the structure only
     subject.path.write_bytes(content)
     try:
         after = subject.read(subject.path)
+        if after == before:
+            return "same"
+        if subject.guarded and not change:
+            return f"read as something else: {after}"[:500]
+        return _edited(subject, after)
     except CompressError as error:
         return "refused" if error.hint and "\x1b" not in str(error) else f"no hint: {error}"
     except Exception:  # what a failure is
         return traceback.format_exc()
-    return "same" if after == before or structural else f"read as something else: {after}"[:500]
 
 
-def _artifact(folder: Path) -> Path:
-    torch.manual_seed(0)
-    arch = find("resnet20_cifar")
-    model = arch.build()
-    planned = make_plan(model, arch, RateSpec(target="rate", fraction=0.6), CRITERIA.get("l1")())
-    small = shrink(model, planned.plan)
-    dense = unpruned(model, arch, weights_from="random initialisation")
-    after = unpruned(small, arch, weights_from="").cost_after
-    save_artifact(small, replace(dense, plan=planned.plan, cost_after=after), folder / "artifact")
-    return folder / "artifact"
+def _put(subject: Subject, content: bytes) -> None:
+    subject.path.write_bytes(content)
+    if subject.settle:
+        subject.settle(content)
 
 
-def _loaded(folder: Path) -> tuple[str, str]:
-    model, manifest = load_artifact(folder)
-    return weights_digest(model), manifest.digest()
+def _edited(subject: Subject, content: object) -> str:
+    """Write what was read and read it again."""
+    if subject.write is None:
+        return "edited"
+    subject.path.write_bytes(subject.write(content))
+    try:
+        again = subject.read(subject.path)
+    except CompressError as error:
+        return f"what was read cannot be read again: {error}"
+    return "edited" if again == content else f"changes when it is written: {content} {again}"[:500]
 
 
-def _manifest(folder: Path) -> Subject:
-    path = _artifact(folder) / "manifest.json"
-    document = json.loads(path.read_text())
+@dataclass(slots=True)
+class Campaign:
+    """What many trials found.
 
-    def structure(generator: random.Random) -> bytes:
-        changed = restructured({k: v for k, v in document.items() if k != "digest"}, generator)
-        return json.dumps({**changed, "digest": digest(changed)}).encode()
+    Attributes:
+        counts: kind -> how its trials ended -> how often.
+        failures: every failure, with its kind and seed.
+    """
 
-    return Subject(
-        path=path, good=path.read_bytes(), read=lambda file: _loaded(file.parent), structure=structure
-    )
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
 
-
-def _plan(folder: Path) -> Subject:
-    document = json.loads((_artifact(folder) / "manifest.json").read_text())["plan"]
-    path = folder / "plan.json"
-    path.write_text(json.dumps(document))
-
-    def read(file: Path) -> None:
-        plan_from_json(read_json(file), str(file))
-
-    return Subject(
-        path=path, good=path.read_bytes(), structure=lambda g: json.dumps(restructured(document, g)).encode(),
-        read=read,
-    )  # fmt: skip
+    def add(self, kind: str, seed: int, found: str) -> None:
+        """Count a trial."""
+        fine = found in FINE
+        self.counts.setdefault(kind, Counter())[found if fine else "FAILED"] += 1
+        if not fine:
+            self.failures.append(f"{kind}, seed {seed}: {found}")
 
 
-def _safetensors(folder: Path) -> Subject:
-    path = _artifact(folder) / "model.safetensors"
-    return Subject(path=path, good=path.read_bytes(), read=lambda file: _loaded(file.parent))
-
-
-def _checkpoint(folder: Path) -> Subject:
-    path = folder / "w.pth"
-    arch = find("resnet20_cifar")
-    torch.manual_seed(0)
-    torch.save({k: v * 0 for k, v in arch.build().state_dict().items()}, path)
-
-    def read(file: Path) -> None:
-        built(
-            arch, file, {}
-        )  # weights that other bytes give are other weights: nothing says that they are wrong
-
-    return Subject(path=path, good=path.read_bytes(), read=read)
-
-
-def _npz(folder: Path) -> Subject:
-    path = folder / "d.npz"
-    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64)
-    np.savez_compressed(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
-
-    def read(file: Path) -> None:
-        open_data(f"npz:{file}", InputSpec(shapes=((3, 8, 8),)))
-
-    return Subject(path=path, good=path.read_bytes(), read=read)
-
-
-def _coco(folder: Path) -> Subject:
-    path = folder / "instances.json"
-    polygon = [[1.0, 1.0, 5.0, 1.0, 5.0, 5.0]]
-    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1.0, 1.0, 4.0, 4.0], "segmentation": polygon}
-    document = {
-        "images": [{"id": 1, "file_name": "a.png", "width": 8, "height": 8}],
-        "annotations": [box, {**box, "id": 2, "segmentation": {"size": [8, 8], "counts": [0, 64]}}],
-        "categories": [{"id": 1, "name": "cat"}],
-    }
-    path.write_text(json.dumps(document))
-
-    def read(file: Path) -> None:
-        read_document(file)
-
-    return Subject(
-        path=path, good=path.read_bytes(), read=read,
-        structure=lambda g: json.dumps(restructured(document, g)).encode(),
-    )  # fmt: skip
-
-
-def _properties(folder: Path) -> Subject:
-    import onnx
-    from onnx import TensorProto, helper
-
-    path = folder / "m.onnx"
-    spec = {"shapes": [[3, 8, 8]], "mean": [0.5], "std": [0.5]}
-    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 3, 8, 8]) for n in ("input", "y")]
-    graph = helper.make_graph([helper.make_node("Relu", ["input"], ["y"])], "g", ports[:1], ports[1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-
-    def written(text: str) -> bytes:
-        helper.set_model_props(model, {"compress.input": text, "compress.precision": "fp32"})
-        onnx.save(model, path)
-        return path.read_bytes()
-
-    def read(file: Path) -> None:
-        read_input(file)
-        read_precision(file)
-
-    return Subject(
-        path=path, good=written(json.dumps(spec)), read=read,
-        structure=lambda g: written(json.dumps(restructured(spec, g))),
-    )  # fmt: skip
-
-
-KINDS: dict[str, Callable[[Path], Subject]] = {
-    "manifest": _manifest, "plan": _plan, "safetensors": _safetensors, "checkpoint": _checkpoint, "npz": _npz,
-    "coco": _coco, "properties": _properties,
-}  # fmt: skip
-
-
-def main() -> int:
-    """Run for some minutes; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    failed, end = 0, time.monotonic() + 60 * arguments.minutes
-    counts: Counter[str] = Counter()
+def campaign(
+    kinds: Mapping[str, Callable[[Path], Subject]], *, seed: int, trials: int, minutes: float
+) -> Campaign:
+    """Damage every kind again and again, until there were as many trials of each or the time is over."""
+    found, end = Campaign(), time.monotonic() + 60 * minutes
     with scratch() as folder:
         subjects = {}
-        for kind, make in KINDS.items():
+        for kind, make in kinds.items():
             (folder / kind).mkdir()
             subjects[kind] = make(folder / kind)
-        for seed in range(arguments.seed, arguments.seed + 10**9):
+        bound_memory(ROOM_BYTES)
+        for number in range(seed, seed + trials):
             for kind, subject in subjects.items():
-                found = trial(subject, random.Random(f"{kind} {seed}"))
-                counts[f"{kind} {found if found in ('refused', 'same') else 'FAILED'}"] += 1
-                if found not in ("refused", "same"):
-                    failed += 1
-                    print(f"{kind}, seed {seed}: {found}", flush=True)
+                found.add(kind, number, trial(subject, random.Random(f"{kind} {number}")))
             if time.monotonic() > end:
                 break
-    print(json.dumps(dict(sorted(counts.items())), indent=1))
-    return 1 if failed else 0
+    return found
+
+
+def bound_memory(room_bytes: int) -> None:
+    """Let this process take no more than ``room_bytes`` of address space beyond what it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + room_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def main(kinds: Mapping[str, Callable[[Path], Subject]]) -> int:
+    """Run for some minutes or trials, print counts and failures as JSON; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--trials", type=int, default=10**9)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    found = campaign(kinds, seed=arguments.seed, trials=arguments.trials, minutes=arguments.minutes)
+    print(json.dumps({"counts": found.counts, "failures": found.failures}, indent=1))
+    return 1 if found.failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import torch
+
+    from bench.fuzz_kinds import KINDS
+
+    torch.set_num_threads(1)
+    sys.exit(main(KINDS))

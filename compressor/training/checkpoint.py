@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from compressor.base.documents import to_json
+from compressor.base.documents import decode, to_json
 from compressor.base.files import whole_file, write_whole, writing
 from compressor.base.locks import owned
 from compressor.base.text import foreign
@@ -65,17 +65,17 @@ class Identity:
         fields = json.loads(json.dumps(dataclasses.asdict(recipe)))
         return cls(recipe=fields, data=f"{data.name}, {len(data.train)} images", start=start.hexdigest())
 
-    def difference(self, saved: State) -> str:
+    def difference(self, saved: "Identity") -> str:
         """Return in words how ``saved``, an identity from a checkpoint, differs; "" if it does not."""
-        if saved["recipe"] != self.recipe:
-            names = sorted(set(saved["recipe"]) | set(self.recipe))
-            pairs = [(name, saved["recipe"].get(name), self.recipe.get(name)) for name in names]
+        if saved.recipe != self.recipe:
+            names = sorted(set(saved.recipe) | set(self.recipe))
+            pairs = [(name, saved.recipe.get(name), self.recipe.get(name)) for name in names]
             return "recipe: " + ", ".join(
-                f"{name} was {old}, is {new}" for name, old, new in pairs if old != new
+                f"{name} was {foreign(old)}, is {new}" for name, old, new in pairs if old != new
             )
-        if saved["data"] != self.data:
-            return f"data was {saved['data']}, is {self.data}"
-        return "" if saved["start"] == self.start else "the model started from other weights"
+        if saved.data != self.data:
+            return f"data was {foreign(saved.data)}, is {self.data}"
+        return "" if saved.start == self.start else "the model started from other weights"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class RunFolder:
             if not file.exists():
                 continue
             try:
-                return self._checked(file, _content(file))
+                return self._checked(file, *_content(file))
             except ArtifactError as error:
                 problems.append(error)
                 _LOGGER.warning("%s; the one before it is tried", error.message)
@@ -133,14 +133,14 @@ class RunFolder:
             raise problems[0]
         return None
 
-    def _checked(self, file: Path, saved: State) -> State:
-        difference = self.identity.difference(saved["identity"])
+    def _checked(self, file: Path, identity: Identity, state: State) -> State:
+        difference = self.identity.difference(identity)
         if difference:
             raise UsageError(
                 f"{file} belongs to another run ({difference})",
                 "repeat what that run was started with, or choose another folder",
             )
-        return dict(saved["state"])
+        return state
 
     def save(self, state: State) -> None:
         """Write a checkpoint; the one before it is kept.
@@ -179,7 +179,7 @@ def _line(record: EpochRecord) -> str:
     return to_json(dataclasses.asdict(record), _LOG, indent=None)
 
 
-def _content(file: Path) -> State:
+def _content(file: Path) -> tuple[Identity, State]:
     """Return what a checkpoint holds.
 
     Raises:
@@ -196,6 +196,6 @@ def _content(file: Path) -> State:
         raise ArtifactError(f"{file} is damaged, or was written by another version of compress", hint)
     try:
         saved = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        return {"identity": dict(saved["identity"]), "state": dict(saved["state"])}
+        return decode(Identity, saved["identity"], f"{file}: identity"), dict(saved["state"])
     except Exception as error:  # somebody made the digest fit; a pickle can raise nearly anything
         raise ArtifactError(f"{file} is not a readable checkpoint: {foreign(error)}", hint) from error
