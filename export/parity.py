@@ -61,6 +61,21 @@ class ParityCase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What both sessions computed for one input.
+
+    Attributes:
+        expected: outputs of the reference, by name.
+        found: outputs of the candidate.
+        cases: how they differ, one entry per output.
+    """
+
+    expected: Mapping[str, Array]
+    found: Mapping[str, Array]
+    cases: tuple[ParityCase, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParityReport:
     """Everything that was compared and found within the limit.
 
@@ -146,27 +161,45 @@ def compare_on(
     Raises:
         ParityError: as for `compare`.
     """
-    compared: list[ParityCase] = []
-    rows: list[tuple[dict[str, Array], dict[str, Array]]] = []
+    return judged(run_both(reference, candidate, feeds), limit=limit, correlation=correlation)
+
+
+def run_both(reference: Session, candidate: Session, feeds: Iterable[Sequence[Array]]) -> list[Answers]:
+    """Return what both sessions compute for each of the inputs.
+
+    Raises:
+        ParityError: names, shapes or types differ, or a value is not finite.
+    """
+    answers = []
     for case, arrays in enumerate(feeds):
         expected, found = _run(reference, arrays), _run(candidate, arrays)
-        compared += _compare_outputs(expected, found, len(arrays[0]), case)
-        rows.append((expected, found))
+        cases = _compare_outputs(expected, found, len(arrays[0]), case)
+        answers.append(Answers(expected=expected, found=found, cases=tuple(cases)))
+    return answers
+
+
+def judged(answers: Sequence[Answers], *, limit: float, correlation: float) -> ParityReport:
+    """Return how two sessions agree.
+
+    Raises:
+        ParityError: the limit is exceeded, or the file does not vary with its inputs as the model does.
+    """
+    compared = [case for answer in answers for case in answer.cases]
     if not compared:
         raise ParityError("nothing was compared", "give inputs, or leave --calib out.")
     worst = max(compared, key=lambda entry: entry.relative_difference)
     if not worst.relative_difference <= limit:
         raise _beyond_limit(worst, limit)
-    _check_variation(rows, correlation)
+    _check_variation(answers, correlation)
     return ParityReport(cases=tuple(compared), max_relative_difference=worst.relative_difference, limit=limit)
 
 
-def _check_variation(rows: Sequence[tuple[dict[str, Array], dict[str, Array]]], least: float) -> None:
+def _check_variation(answers: Sequence[Answers], least: float) -> None:
     """Refuse a file whose outputs do not vary over inputs as the reference's do."""
-    for name in rows[0][0]:
+    for name in answers[0].expected:
         truth, given = (
-            np.concatenate([pair[side][name].reshape(len(pair[side][name]), -1) for pair in rows])
-            for side in (0, 1)
+            np.concatenate([values[name].reshape(len(values[name]), -1) for values in side])
+            for side in ([a.expected for a in answers], [a.found for a in answers])
         )
         alike = correlation_over_inputs(truth, given)
         if len(truth) >= MIN_CASES and alike < least:

@@ -10,6 +10,7 @@ from torch import nn
 
 from compressor.errors import ParityError, UsageError
 from compressor.types import InputSpec
+from export.agreement import check_agreement
 from export.backends import Array, Session
 from export.backends.pytorch import TorchSession
 from export.detector_proof import prove_detections
@@ -17,15 +18,20 @@ from export.parity import (
     MIN_CASES,
     MIN_CORRELATION,
     PARITY_LIMITS,
+    Answers,
     ParityReport,
     compare_on,
+    judged,
     noise_feeds,
     relative_difference,
+    run_both,
 )
 from export.parity_detections import Stages, canvas_noise
 
 Precision = Literal["fp32", "fp16", "int8"]
 _ROWS_LIMIT: Final = 0.05  # kernels for large batches may round otherwise, and rounding may move a level
+_SERVED: Final = MIN_CASES + 2
+"""Of the batches of images, how many show the same images alone and together."""
 Images = Iterable[Sequence[Array]]
 
 
@@ -59,16 +65,17 @@ class Pair:
 def _logits(reference: TorchSession, candidate: Session, pair: Pair, images: Images | None) -> ParityReport:
     limit, correlation = PARITY_LIMITS[pair.precision], MIN_CORRELATION[pair.precision]
     if images is not None:
-        feeds = _served(images, max(pair.batches))
-        report = compare_on(reference, candidate, feeds, limit=limit, correlation=correlation)
-        _check_rows(candidate, feeds)
+        answers = run_both(reference, candidate, _served(images, max(pair.batches)))
+        report = judged(answers[:_SERVED], limit=limit, correlation=correlation)
+        _check_rows(answers[:_SERVED])
+        check_agreement(answers[_SERVED - 1 :])
         return report
     noise = noise_feeds(pair.inputs, pair.batches)
     return compare_on(reference, candidate, noise, limit=limit, correlation=correlation)
 
 
 def _served(images: Images, largest: int) -> list[tuple[Array, ...]]:
-    """Return images one by one, by two, and as many as a server sends.
+    """Return images one by one, by two, and as many as a server sends; then the others, as many at a time.
 
     Raises:
         UsageError: there are too few of them to compare.
@@ -79,30 +86,27 @@ def _served(images: Images, largest: int) -> list[tuple[Array, ...]]:
         raise UsageError(
             f"{count} images are too few to compare the file with PyTorch", f"give at least {MIN_CASES}."
         )
-    ends = [(n, n + 1) for n in range(MIN_CASES)] + [(0, 2), (0, min(largest, count))]
+    together = [(n, min(n + largest, count)) for n in range(0, count, largest)]
+    ends = [*((n, n + 1) for n in range(MIN_CASES)), (0, 2), *together]
     return [tuple(array[start:end] for array in rows) for start, end in ends]
 
 
-def _check_rows(candidate: Session, feeds: Sequence[tuple[Array, ...]]) -> None:
+def _check_rows(answers: Sequence[Answers]) -> None:
     """Refuse a file whose outputs for an image depend on what else is in the batch.
 
     Raises:
         ParityError: rows of a batch are not what the same images give alone.
     """
-    alone = [_outputs(candidate, feed) for feed in feeds[:MIN_CASES]]
-    for feed in feeds[MIN_CASES:]:
-        together = _outputs(candidate, feed)
-        for row, single in enumerate(alone[: len(feed[0])]):
+    alone = [answer.found for answer in answers[:MIN_CASES]]
+    for together in (answer.found for answer in answers[MIN_CASES:]):
+        for row, single in enumerate(alone):
             for name, values in single.items():
-                if not relative_difference(values, together[name][row : row + 1]) <= _ROWS_LIMIT:
+                rows = together[name]
+                if row < len(rows) and not relative_difference(values, rows[row : row + 1]) <= _ROWS_LIMIT:
                     raise ParityError(
-                        f"{name!r} of an image is another in a batch of {len(feed[0])} than alone",
+                        f"{name!r} of an image is another in a batch of {len(rows)} than alone",
                         "the file mixes the images of a batch: export it again.",
                     )
-
-
-def _outputs(session: Session, feed: tuple[Array, ...]) -> dict[str, Array]:
-    return session.run(dict(zip(session.input_names, feed, strict=True)))
 
 
 def _detections(
