@@ -1,112 +1,106 @@
-"""Commands as real processes that need not import the libraries again.
+"""Commands as forks of one process that has imported the libraries: real processes, seconds sooner.
 
-Importing PyTorch, torchvision, ONNX Runtime and the exporter takes longer than most commands of the tests.
-A server imports them once, without using them, and forks for every command: a process with its own
-folder, environment, output and exit code. What is about imports, names or launchers starts a real
-``python -m compressor`` instead.
+Run as a script, it reads one job per line, prints the process number of each, and its status once it has
+ended. Imported, it starts that script once and gives `run`, which answers as ``subprocess.run`` would.
+Nothing of ours is imported before the fork, nor ONNX Runtime, which starts a thread: only a process of one
+thread may be forked.
 """
 
 import atexit
+import gc
+import importlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NoReturn
 
-_LIBRARIES = (
-    "torch", "torchvision", "torch.onnx", "torch.export", "torch._dynamo",
-    "torch.onnx._internal.exporter._core", "onnx", "onnxruntime", "onnxscript", "onnx_ir", "pydantic", "rich",
-    "sklearn.datasets", "pycocotools.mask", "thop",
+LIBRARIES = (
+    "torch", "torchvision", "torch.export", "torch._dynamo", "torch.onnx._internal.exporter._core",
+    "torch.distributed", "torch.optim.swa_utils", "torch.utils.data", "torchvision.models.detection",
+    "onnx", "onnxscript", "networkx", "sympy", "typer", "rich", "pydantic", "safetensors.torch", "thop",
+    "sklearn.datasets",
 )  # fmt: skip
 
 
-def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run ``compress`` with the words in a folder and return what ``subprocess.run`` would."""
-    with _file() as out, _file() as err:
-        code = _server().ask(list(words), str(cwd), out.fileno(), err.fileno())
-        out.seek(0)
-        err.seek(0)
-        return subprocess.CompletedProcess(list(words), code, out.read(), err.read())
-
-
-def _file() -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
-
-
-class _Server:
-    """The process that forks; it ends when nobody can ask it any more."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def ask(self, words: list[str], folder: str, out: int, err: int) -> int:
-        """Return the exit code of one command."""
-        places = [f"/proc/{os.getpid()}/fd/{number}" for number in (out, err)]
-        order = {"words": words, "folder": folder, "environment": dict(os.environ), "places": places}
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, "the server has ended"
-        return int(answer)
-
-    def close(self) -> None:
-        """End the server."""
-        self.process.communicate()
+def run(words: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Do what ``python -m compressor WORDS`` does, from a folder, with the present environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        said = [Path(folder, name) for name in ("stdout", "stderr")]
+        job = {"words": words, "cwd": str(cwd), "environment": dict(os.environ), "said": [*map(str, said)]}
+        server = _server()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(f"{json.dumps(job)}\n")
+        server.stdin.flush()
+        server.stdout.readline()  # the process number
+        code = os.waitstatus_to_exitcode(int(server.stdout.readline()))
+        return subprocess.CompletedProcess(list(words), code, *(path.read_text() for path in said))
 
 
 @cache
-def _server() -> _Server:
-    server = _Server()
-    atexit.register(server.close)
+def _server() -> subprocess.Popen[str]:
+    """Start the script; it ends with this process, as its input does."""
+    command = [sys.executable, "-P", __file__]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(_end, server)
     return server
 
 
-def _serve() -> None:
-    for name in _LIBRARIES:
-        __import__(name)
-    __import__("compressor.cli")
+def _end(server: subprocess.Popen[str]) -> None:
+    server.communicate()
+
+
+def serve() -> None:
+    """Fork for every job, until there are no more."""
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    if sys.platform == "linux":
+        assert len(os.listdir("/proc/self/task")) == 1, "a process of several threads must not be forked"
+    gc.freeze()  # collections in the children leave the pages of the libraries shared
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            os._exit(_command(json.loads(line)))
-        status = os.waitpid(child, 0)[1]
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        process = os.fork()
+        if process == 0:
+            _carry_out(json.loads(line))
+        print(process, flush=True)
+        print(os.waitpid(process, 0)[1], flush=True)
 
 
-def _command(order: dict[str, Any]) -> int:
-    """Become the process that was asked for, and return its exit code."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    out, err = (os.open(place, os.O_WRONLY) for place in order["places"])
-    for old, new in ((nothing, 0), (out, 1), (err, 2)):
-        os.dup2(old, new)
-    os.chdir(order["folder"])
+def _carry_out(job: dict[str, Any]) -> NoReturn:
+    """Become ``python -m compressor``; end without taking the libraries down, which takes a second."""
+    _redirect(job["said"])
+    os.chdir(job["cwd"])
     os.environ.clear()
-    os.environ.update(order["environment"])
-    sys.argv, sys.path[0] = ["compress", *order["words"]], order["folder"]
-    from compressor.cli import main
-
+    os.environ.update(job["environment"])
+    sys.path.insert(0, os.getcwd())
+    sys.argv = ["compress", *job["words"]]
+    code: object = 0
     try:
-        main()
+        runpy.run_module("compressor", run_name="__main__", alter_sys=True)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        import traceback
+        code = end.code
+    except BaseException:  # what the interpreter does with it
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    assert code is None or isinstance(code, int)
+    os._exit(code or 0)
 
-        traceback.print_exc()
-        return 1
-    finally:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return 0
+
+def _redirect(said: Sequence[str]) -> None:
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, path in enumerate(said, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
 
 
 if __name__ == "__main__":
-    _serve()
+    serve()

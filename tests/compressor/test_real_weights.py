@@ -43,6 +43,6 @@ def test_the_command_of_the_readme_prunes_to_the_published_numbers(shared: Path,
         str(shared / "data" / "weights" / "resnet56-4bfd9763.th"),
     ]
     words += ["--layout", "central-filter", "--rates", "[0.]+[0.2,0.]*9+[0.3,0.]*9+[0.4,0.]*9"]
-    done = zygote.run(*words, "--dry-run", "--json", cwd=tmp_path)
+    done = zygote.run([*words, "--dry-run", "--json"], tmp_path)
     after = json.loads(done.stdout)["cost_after"]
     assert (after["params"], after["macs"]) == (529_450, 85_193_344)

@@ -25,7 +25,7 @@ DIGITS = ["--data", "digits"]
 
 def run(*words: str, cwd: Path, code: int) -> str:
     """Run a command and return all that it says; it obeys nothing and breaks on nothing."""
-    done = zygote.run(*words, cwd=cwd)
+    done = zygote.run(words, cwd)
     said = done.stdout + done.stderr
     assert done.returncode == code, said
     assert not [c for c in "\x1b\x9b\r\u2028" if c in said]

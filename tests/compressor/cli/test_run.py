@@ -39,7 +39,7 @@ def launch(*words: object, cwd: Path) -> subprocess.Popen[str]:
 
 
 def compress_run(*words: object, cwd: Path, code: int = 0) -> tuple[str, str]:
-    done = zygote.run("run", *(str(word) for word in words), cwd=cwd)
+    done = zygote.run(["run", *(str(word) for word in words)], cwd)
     assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done.stdout, done.stderr
