@@ -1,4 +1,4 @@
-"""The commands as a user types them, each in a process of its own."""
+"""The commands as a user types them, in processes of their own."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ SMALL = ["--rate", "0.5", "--seed", "1"]
 
 
 def compress(*words: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = zygote.run([str(w) for w in words], cwd)
+    done = zygote.run([str(word) for word in words], cwd)
     assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done
@@ -24,6 +24,10 @@ def answer(*words: object, cwd: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(done.stdout)
     assert next(iter(document)) == "schema_version"
     return document
+
+
+SEEN = "these images are held out of digits's train split by this program: a checkpoint that was"
+"""What stands beside every figure on images that decide something and that others may have trained on."""
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +127,23 @@ def test_pruning_twice_continues_from_the_artifact(folder: Path) -> None:
     answer("eval", "smaller", "--data", "digits", cwd=folder)
 
 
+def test_a_figure_on_held_out_images_comes_with_its_caution(folder: Path) -> None:
+    card = (folder / "small" / "README.md").read_text()
+    assert "a checkpoint that was trained elsewhere has seen it" in card
+    words = ["--data", "digits", "--epochs", 1, "--set", "lr=0.01"]
+    pruned = compress("prune", "resnet20_cifar", "--rate", 0.5, *words, "-o", "noted", cwd=folder).stdout
+    tuned = compress("finetune", "noted", *words, "-o", "noted2", cwd=folder).stdout
+    for out in (pruned, tuned):
+        assert "val fine-tuned: " in out
+        assert f"note on val: {SEEN}" in out
+
+
 def test_finetune_resumes_and_distils(folder: Path) -> None:
     words = ["finetune", "small", "-o", "tuned", "--data", "digits", "--epochs", 1]
     words += ["--teacher", "small", "--set", "distill=0.5", "--set", "ema=0.9"]
     document = answer(*words, cwd=folder)
     assert document["best_epoch"] == 1
+    assert SEEN in document["caution"]
     assert json.loads((folder / "tuned" / "manifest.json").read_text())["recipe"]["distill"] == 0.5
 
 
@@ -181,10 +197,12 @@ def test_export_says_what_it_is_doing(folder: Path) -> None:
 
 def test_export_in_int8_with_an_accuracy_limit(folder: Path) -> None:
     options = ["--precision", "int8", "--calib", "digits", "--calib-images", 64, "--int8-auto", 2]
-    document = answer("export", "small", "-o", "int8.onnx", *options, cwd=folder)
+    done = compress("export", "small", "-o", "int8.onnx", *options, "--json", cwd=folder)
+    document = json.loads(done.stdout)
     assert 0 < document["layers"]["converted"] <= document["layers"]["nodes"]
     auto = document["int8_auto"]
     assert auto["int8_score"] >= auto["fp32_score"] - 2
+    assert SEEN in done.stderr
     scores = [answer("eval", m, "--data", "digits", cwd=folder)["top1"] for m in ("small", "int8.onnx")]
     assert abs(scores[0] - scores[1]) < 10
 
