@@ -53,7 +53,7 @@ class Harness:
 def forking() -> Iterator[Harness]:
     """Yield a harness whose server ends with the block."""
     process = subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     with process:
         assert process.stdout is not None

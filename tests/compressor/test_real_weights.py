@@ -11,6 +11,7 @@ from compressor.data import open_data
 from compressor.training import evaluate
 from compressor.weights import load_weights
 from compressor.zoo import find
+from tests import zygote
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,6 @@ def test_the_command_of_the_readme_prunes_to_the_published_numbers(shared: Path,
         str(shared / "data" / "weights" / "resnet56-4bfd9763.th"),
     ]
     words += ["--layout", "central-filter", "--rates", "[0.]+[0.2,0.]*9+[0.3,0.]*9+[0.4,0.]*9"]
-    command = [sys.executable, "-m", "compressor", *words, "--dry-run", "--json"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = zygote.run([*words, "--dry-run", "--json"], tmp_path)
     after = json.loads(done.stdout)["cost_after"]
     assert (after["params"], after["macs"]) == (529_450, 85_193_344)

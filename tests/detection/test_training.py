@@ -67,7 +67,7 @@ def overfitted(shared: Path) -> Overfitted:
     data = DETECTION.open(f"coco:{shared}/data/coco_small", arch.input, small)
     data = few_images(data)
     recipe = Recipe(
-        epochs=240, batch_size=8, lr=0.02, warmup_epochs=10, nesterov=False, weight_decay=0, augment=False
+        epochs=120, batch_size=8, lr=0.03, warmup_epochs=10, nesterov=False, weight_decay=0, augment=False
     )
     history = fine_tune(small, data, recipe).history
     losses = [record.train_loss for record in history]

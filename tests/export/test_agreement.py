@@ -62,7 +62,7 @@ def prove(model: nn.Module, file: Path, images: list[tuple[Array]]) -> None:
         TorchSession(model, INPUTS, options) as reference,
         BACKENDS.get("onnxruntime").open(file, options) as candidate,
     ):
-        pair = Pair(file=file, inputs=INPUTS, precision="int8", batches=(1, 2, 8))
+        pair = Pair(file=file, inputs=INPUTS, precision="int8", batches=(1, 2, 8), exported=model)
         COMPARISONS["classification"](reference, candidate, pair, images)
 
 

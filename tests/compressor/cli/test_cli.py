@@ -1,19 +1,19 @@
-"""The commands as a user types them, in real subprocesses."""
+"""The commands as a user types them, in processes of their own."""
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import zygote
+
 SMALL = ["--rate", "0.5", "--seed", "1"]
 
 
 def compress(*words: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "compressor", *(str(w) for w in words)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    done = zygote.run([str(word) for word in words], cwd)
     assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done

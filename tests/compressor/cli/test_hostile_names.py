@@ -1,13 +1,13 @@
 """Names in checkpoints, folders and models that a terminal or Rich would obey: commands show them as text."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+from tests import zygote
 
 NAMES = ("\x1b[2Jm[red]x", "a[/b]", ":two:", "[/bold]", "c\x9bd", "e\rf", "g\u2028h")
 SHOWN = (r"\x1b[2Jm[red]x", "a[/b]", ":two:", "[/bold]", r"c\x9bd", r"e\x0df", r"g\u2028h")
@@ -25,9 +25,8 @@ DIGITS = ["--data", "digits"]
 
 def run(*words: str, cwd: Path, code: int) -> str:
     """Run a command and return all that it says; it obeys nothing and breaks on nothing."""
-    command = [sys.executable, "-m", "compressor", *words]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
-    said = (done.stdout + done.stderr).decode()
+    done = zygote.run(words, cwd)
+    said = done.stdout + done.stderr
     assert done.returncode == code, said
     assert not [c for c in "\x1b\x9b\r\u2028" if c in said]
     assert "Internal error" not in said

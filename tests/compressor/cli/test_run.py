@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from compressor.cli import main
+from tests import zygote
 
 RECIPE = """
 [model]
@@ -38,11 +39,10 @@ def launch(*words: object, cwd: Path) -> subprocess.Popen[str]:
 
 
 def compress_run(*words: object, cwd: Path, code: int = 0) -> tuple[str, str]:
-    with launch(*words, cwd=cwd) as process:
-        out, err = process.communicate()
-    assert process.returncode == code, f"{out}\n{err}"
-    assert "Traceback" not in err
-    return out, err
+    done = zygote.run(["run", *(str(word) for word in words)], cwd)
+    assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
 
 
 def answer(*words: object, cwd: Path) -> dict[str, Any]:

@@ -189,10 +189,10 @@ def test_every_flipped_bit_is_noticed(model, data, tmp_path):
 
 def test_a_forged_checkpoint_is_a_sentence(model, data, tmp_path):
     fine_tune(copy.deepcopy(model), data, RECIPE, run_dir=tmp_path)
-    saved = _content(tmp_path / "checkpoint.pt")
+    _, state = _content(tmp_path / "checkpoint.pt")
     for change in ({"trainer": {}}, {"history": [{"epoch": 1}]}, {"trainer": 3}, {"history": 3}):
         folder = RunFolder(path=tmp_path, identity=Identity.of(model, RECIPE, data))
-        folder.save({**saved["state"], **change})
+        folder.save({**state, **change})
         with pytest.raises(ArtifactError, match="does not fit this run"):
             fine_tune(copy.deepcopy(model), data, RECIPE, run_dir=tmp_path, resume=True)
 
