@@ -8,8 +8,9 @@ trial ends in one of these:
 - ``same``: the content is what the good file's was.
 - ``edited``: the content is another, and is a valid document. That is legitimate where somebody could have
   written the file so: after a change of the structure, since its digests are right, and after damage to the
-  bytes of kinds that no digest protects (a plan's 0.5 that became 0.4). What was read is written and read
-  once more, and must not change by that.
+  bytes of kinds that no digest protects (a plan's 0.5 that became 0.4). Where a kind has a
+  writer, what was read is written and read once more, and must not change by that; elsewhere ``edited`` says
+  no more than that the reader accepted it.
 
 Anything else is a failure: another exception, a message without a hint, or other content under a digest.
 The trials run in a process whose address space ends a little above what it has taken at the start, so that a
@@ -37,7 +38,7 @@ Damage = Callable[[random.Random], bytes]
 
 FINE: Final = ("refused", "same", "edited")
 ROOM_BYTES: Final = 2**30
-"""What a damaged file may take beyond the program itself; good ones of these sizes take some megabytes."""
+"""What a damaged file may take beyond the program itself. The good ones here are below a megabyte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 Differences and correlation let two classes change places: eight bits may move an output that far. What they
 may not do is turn a decision that was never close. An image is clear if PyTorch's best class leads the second
-by a quarter of the range of all its outputs, several times what rounding to eight bits moves them in a file
-that is any good. Untrained networks have few such images, or the same class for all of them; those prove
-nothing and are not judged.
+by a quarter of the range of all its outputs. That, and the least number of images, are judgements: they were
+not fitted to real networks. Untrained networks have few such images, or the same class for all of them;
+those prove nothing and are not judged.
 """
 
 from collections.abc import Sequence
