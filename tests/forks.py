@@ -21,17 +21,25 @@ class Harness:
     """The client's side: one command at a time."""
 
     process: subprocess.Popen[str]
+    running: bool = False
 
     def start(self, words: Sequence[str], place: Path, temporary: Path | None = None) -> int:
         """Start a command in ``place``, which gets its ``log``; return its process number."""
+        if self.running:  # a test failed in between; its command's status is not ours
+            self.ended()
         temporary = temporary or place / "tmp"
         temporary.mkdir(exist_ok=True)
         job = {"words": words, "cwd": str(place), "temporary": str(temporary), "log": str(place / "log")}
-        return int(self._said(json.dumps(job)))
+        number = int(self._said(json.dumps(job)))
+        assert number > 1, "a signal to 0 would reach everybody"
+        self.running = True
+        return number
 
     def ended(self) -> int:
         """Wait for the command; return its exit code, or minus the signal."""
-        return os.waitstatus_to_exitcode(int(self._said(None)))
+        status = int(self._said(None))
+        self.running = False
+        return os.waitstatus_to_exitcode(status)
 
     def run(self, words: Sequence[str], place: Path) -> float:
         """Run to the end; return how long it took."""

@@ -61,6 +61,9 @@ CHOSEN: dict[str, Sequence[str]] = {
 }  # fmt: skip
 """Files at whose first sight a command is killed."""
 
+TRIES = 5
+"""Temporary files live for milliseconds; a busy machine may look too late."""
+
 
 @pytest.fixture(scope="module")
 def harness() -> Iterator[Harness]:
@@ -166,14 +169,28 @@ def test_a_kill_at_any_moment_loses_nothing(
 def test_a_kill_at_the_sight_of_a_file_loses_nothing(
     harness: Harness, start: Path, tmp_path: Path, undisturbed: Callable[[str], Undisturbed], command: str
 ) -> None:
-    known, ends = undisturbed(command), []
-    for number, pattern in enumerate(CHOSEN[command]):
-        place = tmp_path / str(number)
+    known = undisturbed(command)
+    ends = [
+        end
+        for number, pattern in enumerate(CHOSEN[command])
+        if (end := killed_at(harness, start, tmp_path / str(number), command, pattern, known)) is not None
+    ]
+    assert len(ends) >= len(CHOSEN[command]) - 1
+    assert ends.count(-signal.SIGKILL) >= len(ends) - 2  # the last files come last
+
+
+def killed_at(
+    harness: Harness, start: Path, folder: Path, command: str, pattern: str, known: Undisturbed
+) -> int | None:
+    """Kill a command as soon as a file is seen; None where it came and went unseen every time."""
+    for attempt in range(TRIES):
+        place = folder / str(attempt)
         shutil.copytree(start, place)
         process = harness.start(COMMANDS[command][0], place)
-        assert seen(place, pattern, process), f"{command} ended and {pattern} was not seen"
-        ends.append(after_a_kill(harness, place, command, known.content, process, signal.SIGKILL))
-    assert ends.count(-signal.SIGKILL) >= len(ends) - 2  # the last files come last
+        if seen(place, pattern, process):
+            return after_a_kill(harness, place, command, known.content, process, signal.SIGKILL)
+        assert harness.ended() == 0, (place / "log").read_text()
+    return None
 
 
 def seen(place: Path, pattern: str, process: int) -> bool:
