@@ -22,3 +22,7 @@ def test_every_torchvision_model_shrinks_to_what_its_mask_computes(name: str) ->
         assert "layer norm over channels" in row.kept_whole
     else:
         assert row.kept_whole == {}
+
+
+def test_giants_are_models_of_torchvision() -> None:
+    assert set(GIANTS) <= set(torchvision_names())
