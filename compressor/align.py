@@ -232,9 +232,9 @@ def _producer(graph: ChannelGraph, index: int) -> AxisMap:
 def _compared(model: nn.Module, step: ChangeChannels, inputs: Sequence[Tensor]) -> float:
     """Return how far the padded model is from the original."""
     try:
-        difference = step_difference(model, step, inputs, "model")
+        difference = step_difference(model, step, inputs, "the padded model")
     except OracleError as error:
-        raise OracleError(error.message.replace("shrunk", "padded"), _HINT) from error
+        raise OracleError(error.message, _HINT) from error
     if not difference <= ALIGN_LIMIT:
         raise OracleError(
             f"the padded model differs from the original by {difference:.2e} (limit {ALIGN_LIMIT})", _HINT

@@ -5,7 +5,8 @@ be removed. Both must give the same outputs; a rule that the tracer lacks or has
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -38,31 +39,35 @@ def check(model: nn.Module, plan: PrunePlan, inputs: Sequence[Tensor]) -> Oracle
         OracleError: they differ by more than :data:`ORACLE_LIMIT`, or the small model does not run.
     """
     worst = 0.0
-    for step in plan.steps:
-        difference = step_difference(model, step, inputs, plan.arch)
+    models = accumulate(plan.steps[:-1], lambda before, step: step.shrink(before), initial=model)
+    for before, step in zip(models, plan.steps, strict=False):  # without steps there is a model all the same
+        difference = step_difference(before, step, inputs, f"the shrunk {plan.arch}")
         if not difference <= ORACLE_LIMIT:
             raise OracleError(
                 f"the shrunk {plan.arch} differs from the masked one by {difference:.2e} "
                 f"(limit {ORACLE_LIMIT})",
                 _HINT,
             )
-        worst, model = max(worst, difference), step.shrink(model)
+        worst = max(worst, difference)
     return OracleReport(max_relative_difference=worst, limit=ORACLE_LIMIT)
 
 
-def step_difference(model: nn.Module, step: Step, inputs: Sequence[Tensor], arch: str) -> float:
-    """Return how far a changed model is from what its step claims, relative to the largest output.
+def step_difference(model: nn.Module, step: Step, inputs: Sequence[Tensor], changed: str) -> float:
+    """Return how far a model is from what its step claims, relative to the largest output.
+
+    ``changed`` is what the changed model is called, for the message.
 
     Raises:
         OracleError: the changed model does not run.
     """
     probe = perturb_norms(copy.deepcopy(model)).eval()
-    plan = PrunePlan(arch=arch, steps=(step,))
-    masked = relative_difference(outputs_of(step.mask(probe), inputs), run_shrunk(probe, plan, inputs))
+    small = _ran(lambda: step.shrink(probe), inputs, changed)
+    masked = relative_difference(outputs_of(step.mask(probe), inputs), small)
     if not step.lossless:
         return masked
     same = copy.deepcopy(model).eval()
-    return max(masked, relative_difference(outputs_of(same, inputs), run_shrunk(same, plan, inputs)))
+    small = _ran(lambda: step.shrink(same), inputs, changed)
+    return max(masked, relative_difference(outputs_of(same, inputs), small))
 
 
 def run_shrunk(model: nn.Module, plan: PrunePlan, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -71,12 +76,16 @@ def run_shrunk(model: nn.Module, plan: PrunePlan, inputs: Sequence[Tensor]) -> l
     Raises:
         OracleError: the small model does not run.
     """
+    return _ran(lambda: shrink(model, plan), inputs, f"the shrunk {plan.arch}")
+
+
+def _ran(make: Callable[[], nn.Module], inputs: Sequence[Tensor], changed: str) -> list[Tensor]:
     try:
-        return outputs_of(shrink(model, plan), inputs)
+        return outputs_of(make(), inputs)
     except CompressError:
         raise
-    except Exception as error:  # a user's forward may fail in any way when channels are fewer
-        raise OracleError(f"the shrunk {plan.arch} does not run: {error}", _HINT) from error
+    except Exception as error:  # a user's forward may fail in any way when channels are other
+        raise OracleError(f"{changed} does not run: {error}", _HINT) from error
 
 
 _HINT = "the forward pass may use fixed channel numbers; keep that part whole with --keep PATTERN."

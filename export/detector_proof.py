@@ -6,8 +6,8 @@ from pathlib import Path
 from compressor.base.files import scratch
 from export.backends import BACKENDS, Array, Session, SessionOptions
 from export.model_io import patchwork
-from export.parity import ParityReport
-from export.parity_detections import MATCH_LIMITS, Stages, compare_detections_on, run_on
+from export.parity import ParityReport, run_on
+from export.parity_detections import MATCH_LIMITS, Stages, compare_detections_on
 from export.parity_stages import STAGE_LIMITS, Staged, compare_stages, is_staged
 from export.soundness import check_alike, check_sorted, check_sound
 from export.taps import write_tapped

@@ -172,7 +172,7 @@ def run_both(reference: Session, candidate: Session, feeds: Iterable[Sequence[Ar
     """
     answers = []
     for case, arrays in enumerate(feeds):
-        expected, found = _run(reference, arrays), _run(candidate, arrays)
+        expected, found = run_on(reference, arrays), run_on(candidate, arrays)
         cases = _compare_outputs(expected, found, len(arrays[0]), case)
         answers.append(Answers(expected=expected, found=found, cases=tuple(cases)))
     return answers
@@ -240,7 +240,8 @@ def _check_request(batches: Sequence[int], cases: int, limit: float) -> None:
         raise UsageError(f"parity limit is {limit}", "give a number from 0, for instance 1e-4")
 
 
-def _run(session: Session, arrays: Sequence[Array]) -> dict[str, Array]:
+def run_on(session: Session, arrays: Sequence[Array]) -> dict[str, Array]:
+    """Return a session's outputs for arrays in the order of its inputs."""
     return session.run(dict(zip(session.input_names, arrays, strict=True)))
 
 

@@ -26,8 +26,11 @@ from compressor.types import InputSpec
 from detection.reference import match
 from export.backends import Array, Session
 from export.model_io import example_arrays
-from export.parity import ParityCase, ParityReport, correlation_over_inputs, relative_difference
+from export.parity import ParityCase, ParityReport, correlation_over_inputs, relative_difference, run_on
 from export.soundness import check_alike, check_sound, used_rows
+
+AGAIN: Final = "the exported file is not equivalent: export again from the same weights, or in fp32."
+"""What to do about a detector's file that differs."""
 
 
 class Stages(Protocol):
@@ -167,16 +170,13 @@ def _judged(
     cases: list[ParityCase], total: int, unmatched: int, churned: int, limit: MatchLimit
 ) -> ParityReport:
     if total == 0:
-        raise ParityError(
-            "nothing was detected on any input, by PyTorch neither: the comparison saw nothing",
-            "compare on images in which there is something: give --calib DATA.",
-        )
+        raise nothing_detected()
     share, allowed = unmatched / total, limit.unmatched + churned / total
     if unmatched > max(limit.spare, allowed * total) or unmatched == total:
         raise ParityError(
             f"{unmatched} of {total} detections differ from PyTorch's ({share:.2%}), the limit is "
             f"{allowed:.2%}",
-            "the exported file is not equivalent: export again from the same weights, or in fp32.",
+            AGAIN,
         )
     return ParityReport(cases=tuple(cases), max_relative_difference=share, limit=allowed, detections=total)
 
@@ -237,22 +237,35 @@ def _regions(seen: _Seen, found: Mapping[str, Array], limit: MatchLimit, case: i
     cases = []
     for name in names:
         truth, given = regions[name].numpy()[used], found[name][used]
-        difference = relative_difference(truth, given)
-        alike = correlation_over_inputs(truth.reshape(-1, 1), given.reshape(-1, 1))
-        if difference > limit.regions or alike < limit.correlation:
-            raise ParityError(
-                f"{name} differ from what PyTorch makes of the same boxes: by {difference:.2e} of the "
-                f"largest value (limit {limit.regions:g}), correlation {alike:.3f} (limit "
-                f"{limit.correlation:g})",
-                "the exported file is not equivalent: export again from the same weights, or in fp32.",
-            )
+        what = f"{name} differ from what PyTorch makes of the same boxes"
+        difference = difference_within(truth, given, what, limit.regions, limit.correlation)
         cases.append(ParityCase(batch=len(boxes), case=case, output=name, relative_difference=difference))
     return cases
 
 
-def run_on(session: Session, arrays: Sequence[Array]) -> dict[str, Array]:
-    """Return a session's outputs for arrays in the order of its inputs."""
-    return session.run(dict(zip(session.input_names, arrays, strict=True)))
+def nothing_detected() -> ParityError:
+    """Return the error for a comparison that saw no detection."""
+    return ParityError(
+        "nothing was detected on any input, by PyTorch neither: the comparison saw nothing",
+        "compare on images in which there is something: give --calib DATA.",
+    )
+
+
+def difference_within(truth: Array, given: Array, what: str, limit: float, correlation: float) -> float:
+    """Return the relative difference of two arrays of one shape.
+
+    Raises:
+        ParityError: beginning with ``what``, where it is above ``limit`` or the correlation below its own.
+    """
+    difference = relative_difference(truth, given)
+    alike = correlation_over_inputs(truth.reshape(-1, 1), given.reshape(-1, 1))
+    if not difference <= limit or alike < correlation:
+        raise ParityError(
+            f"{what}: by {difference:.2e} of the largest value (limit {limit:g}), correlation {alike:.3f} "
+            f"(limit {correlation:g})",
+            AGAIN,
+        )
+    return difference
 
 
 def _rows(outputs: Mapping[str, Array], image: int) -> dict[str, Array]:

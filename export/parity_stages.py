@@ -21,13 +21,13 @@ from compressor.errors import ParityError
 from detection.reference import match
 from detection.stages import TAP, Ranked, Stage
 from export.backends import Array, Session
-from export.parity import ParityCase, ParityReport, correlation_over_inputs, relative_difference
+from export.parity import ParityCase, ParityReport, run_on
+from export.parity_detections import AGAIN, difference_within, nothing_detected
 from export.soundness import check_sound
 from export.taps import tapped_names
 
 _SLIVER_PX: Final = 1e-2  # what is narrower is no detection, and rounding decides how it overlaps
 _NOTHING: Final = 1e-6  # scores below are none: runtimes flush them to 0 where PyTorch returns 1e-40
-_AGAIN: Final = "the exported file is not equivalent: export again from the same weights, or in fp32."
 
 
 @runtime_checkable
@@ -103,10 +103,7 @@ def compare_stages(
             if stage.ranked.labels is not None:
                 rows, pairs = rows + counted, pairs + same
     if rows == 0:
-        raise ParityError(
-            "nothing was detected on any input, by PyTorch neither: the comparison saw nothing",
-            "compare on images in which there is something: give --calib DATA.",
-        )
+        raise nothing_detected()
     return ParityReport(
         cases=tuple(cases), max_relative_difference=1 - pairs / rows, limit=limit.rows, detections=rows
     )
@@ -114,7 +111,7 @@ def compare_stages(
 
 def _values(tapped: Session, arrays: Sequence[Array]) -> dict[str, Tensor]:
     """Return everything that the file computes, by name, with what it was given."""
-    outputs = tapped.run(dict(zip(tapped.input_names, arrays, strict=True)))
+    outputs = run_on(tapped, arrays)
     check_sound(outputs, "the file")
     images, sizes = (torch.from_numpy(array) for array in arrays)
     shown = {name.removeprefix(TAP): torch.from_numpy(_single(value)) for name, value in outputs.items()}
@@ -141,16 +138,9 @@ def _numbers(
 ) -> ParityCase:
     truth, given = expected.numpy(), values[name].numpy()
     if truth.shape != given.shape:
-        raise ParityError(f"{name} has shape {given.shape}, not {truth.shape}", _AGAIN)
-    difference = relative_difference(truth, given)
-    alike = correlation_over_inputs(truth.reshape(-1, 1), given.reshape(-1, 1))
-    if not difference <= limit.numbers or alike < limit.correlation:
-        raise ParityError(
-            f"{name} differ from what PyTorch's {stage.name} makes of the same inputs: by {difference:.2e} "
-            f"of the largest value (limit {limit.numbers:g}), correlation {alike:.3f} (limit "
-            f"{limit.correlation:g})",
-            _AGAIN,
-        )
+        raise ParityError(f"{name} has shape {given.shape}, not {truth.shape}", AGAIN)
+    what = f"{name} differ from what PyTorch's {stage.name} makes of the same inputs"
+    difference = difference_within(truth, given, what, limit.numbers, limit.correlation)
     return ParityCase(batch=len(truth), case=case, output=name, relative_difference=difference)
 
 
@@ -165,7 +155,7 @@ def _check_flags(stage: Stage, expected: Mapping[str, Tensor], values: Mapping[s
             raise ParityError(
                 f"{name} is {values[name].tolist()}, not {expected[name].tolist()} as PyTorch's {stage.name} "
                 "says of the same inputs",
-                _AGAIN,
+                AGAIN,
             )
 
 
@@ -192,7 +182,7 @@ def _rows(
         raise ParityError(
             f"{rows - pairs} of {rows} {stage.name} differ from what PyTorch finds on the same inputs "
             f"({1 - pairs / rows:.2%}), the limit is {limit.rows:.2%}",
-            _AGAIN,
+            AGAIN,
         )
     return rows, pairs
 

@@ -15,7 +15,7 @@ from compressor.types import InputSpec
 from export.agreement import check_agreement
 from export.backends import BACKENDS, Array, SessionOptions
 from export.backends.pytorch import TorchSession
-from export.parity import Answers
+from export.parity import Answers, ParityReport
 from export.precision.int8 import to_int8
 from export.proof import COMPARISONS, Pair
 from export.to_onnx import export_onnx
@@ -56,14 +56,14 @@ def quantised(model: nn.Module, images: list[tuple[Array]], tmp_path_factory: py
     return folder / "int8.onnx"
 
 
-def prove(model: nn.Module, file: Path, images: list[tuple[Array]]) -> None:
+def prove(model: nn.Module, file: Path, images: list[tuple[Array]]) -> ParityReport:
     options = SessionOptions(threads=1)
     with (
         TorchSession(model, INPUTS, options) as reference,
         BACKENDS.get("onnxruntime").open(file, options) as candidate,
     ):
         pair = Pair(file=file, inputs=INPUTS, precision="int8", batches=(1, 2, 8), exported=model)
-        COMPARISONS["classification"](reference, candidate, pair, images)
+        return COMPARISONS["classification"](reference, candidate, pair, images)
 
 
 def exchanged(file: Path, share: float, target: Path) -> Path:
@@ -83,7 +83,7 @@ def exchanged(file: Path, share: float, target: Path) -> Path:
 def test_a_right_file_of_a_trained_classifier_passes(
     model: nn.Module, quantised: Path, images: list[tuple[Array]]
 ) -> None:
-    prove(model, quantised, images)
+    assert prove(model, quantised, images).cases
 
 
 @pytest.mark.parametrize(
