@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import zygote
+
 REPOSITORY = Path(__file__).parent.parent
 
 
@@ -23,3 +25,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the shared folder with data and weights beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def harness() -> zygote.Harness:
+    """Commands that can be started, disturbed and waited for."""
+    return zygote.harness()

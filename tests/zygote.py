@@ -1,9 +1,10 @@
 """Commands as forks of one process that has imported the libraries: real processes, seconds sooner.
 
 Run as a script, it reads one job per line, prints the process number of each, and its status once it has
-ended. Imported, it starts that script once and gives `run`, which answers as ``subprocess.run`` would.
-Nothing of ours is imported before the fork, nor ONNX Runtime, which starts a thread: only a process of one
-thread may be forked.
+ended. Imported, it starts that script once and gives `run`, which answers as ``subprocess.run`` would, and
+`harness`, for what happens to a command while it runs.
+Of ours only the command line is imported before the fork, so that a signal meets its handlers as soon as it
+can be sent; ONNX Runtime is not, since it starts a thread, and only a process of one thread may be forked.
 """
 
 import atexit
@@ -16,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,32 +28,82 @@ LIBRARIES = (
     "torch", "torchvision", "torch.export", "torch._dynamo", "torch.onnx._internal.exporter._core",
     "torch.distributed", "torch.optim.swa_utils", "torch.utils.data", "torchvision.models.detection",
     "onnx", "onnxscript", "networkx", "sympy", "typer", "rich", "pydantic", "safetensors.torch", "thop",
-    "sklearn.datasets",
+    "sklearn.datasets", "compressor.cli",
 )  # fmt: skip
+
+
+@dataclass
+class Harness:
+    """The server from the caller's side: one command at a time."""
+
+    process: subprocess.Popen[str]
+    running: bool = False
+
+    def begin(self, words: Sequence[str], place: Path, said: Sequence[Path], **environment: str) -> int:
+        """Start ``compress WORDS`` in a folder; stdout and stderr go to files. Return its process number."""
+        if self.running:  # a test failed in between; its command's status is not ours
+            self.ended()
+        job = {
+            "words": [*words], "cwd": str(place), "said": [*map(str, said)],
+            "environment": {**os.environ, **environment},
+        }  # fmt: skip
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{json.dumps(job)}\n")
+        self.process.stdin.flush()
+        number = self._answer()
+        assert number > 1, "a signal to 0 would reach everybody"
+        self.running = True
+        return number
+
+    def start(self, words: Sequence[str], place: Path, temporary: Path | None = None) -> int:
+        """Start a command whose words go to ``place/log``, with temporary files of its own."""
+        temporary, log = temporary or place / "tmp", place / "log"
+        temporary.mkdir(exist_ok=True)
+        log.unlink(missing_ok=True)
+        return self.begin(words, place, (log, log), TMPDIR=str(temporary))
+
+    def ended(self) -> int:
+        """Wait for the command; return its exit code, or minus the signal."""
+        status = self._answer()
+        self.running = False
+        return os.waitstatus_to_exitcode(status)
+
+    def run(self, words: Sequence[str], place: Path) -> float:
+        """Run to the end; return how long it took."""
+        started = time.monotonic()
+        self.start(words, place)
+        assert self.ended() == 0, (place / "log").read_text()
+        return time.monotonic() - started
+
+    def prepare(self, place: Path, net: str, recipe: str) -> Path:
+        """Write a model of the user's and a recipe, and prune the model; return the folder."""
+        (place / "mine.py").write_text(net)
+        (place / "recipe.toml").write_text(recipe)
+        self.run(["prune", "mine:net", "--rate", "0.5", "-o", "small"], place)
+        return place
+
+    def _answer(self) -> int:
+        assert self.process.stdout is not None
+        return int(self.process.stdout.readline())
 
 
 def run(words: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Do what ``python -m compressor WORDS`` does, from a folder, with the present environment."""
     with tempfile.TemporaryDirectory() as folder:
         said = [Path(folder, name) for name in ("stdout", "stderr")]
-        job = {"words": words, "cwd": str(cwd), "environment": dict(os.environ), "said": [*map(str, said)]}
-        server = _server()
-        assert server.stdin is not None
-        assert server.stdout is not None
-        server.stdin.write(f"{json.dumps(job)}\n")
-        server.stdin.flush()
-        server.stdout.readline()  # the process number
-        code = os.waitstatus_to_exitcode(int(server.stdout.readline()))
+        server = harness()
+        server.begin(words, cwd, said)
+        code = server.ended()
         return subprocess.CompletedProcess(list(words), code, *(path.read_text() for path in said))
 
 
 @cache
-def _server() -> subprocess.Popen[str]:
+def harness() -> Harness:
     """Start the script; it ends with this process, as its input does."""
     command = [sys.executable, "-P", __file__]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(_end, server)
-    return server
+    return Harness(server)
 
 
 def _end(server: subprocess.Popen[str]) -> None:
@@ -73,11 +126,15 @@ def serve() -> None:
 
 
 def _carry_out(job: dict[str, Any]) -> NoReturn:
-    """Become ``python -m compressor``; end without taking the libraries down, which takes a second."""
+    """Become ``python -m compressor``; end without taking the libraries down, which takes a second.
+
+    Exit functions are not run: they are the libraries', and a signal that comes meanwhile would be nobody's.
+    """
     _redirect(job["said"])
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["environment"])
+    tempfile.tempdir = None  # a library may have asked before
     sys.path.insert(0, os.getcwd())
     sys.argv = ["compress", *job["words"]]
     code: object = 0
@@ -89,7 +146,6 @@ def _carry_out(job: dict[str, Any]) -> NoReturn:
         sys.excepthook(*sys.exc_info())
         code = 1
     threading._shutdown()
-    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     assert code is None or isinstance(code, int)

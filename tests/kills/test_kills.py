@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from compressor.base.files import PREFIX
-from tests.forks import Harness, forking
+from tests.zygote import Harness
 
 NET = (
     "from torch import nn\n"
@@ -66,19 +66,9 @@ TRIES = 5
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[Harness]:
-    with forking() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def start(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as every command finds it."""
-    place = tmp_path_factory.mktemp("start")
-    (place / "mine.py").write_text(NET)
-    (place / "recipe.toml").write_text(RECIPE)
-    harness.run(["prune", "mine:net", "--rate", "0.5", "-o", "small"], place)
-    return place
+    return harness.prepare(tmp_path_factory.mktemp("start"), NET, RECIPE)
 
 
 def content(place: Path, output: str) -> dict[str, str]:
@@ -197,10 +187,16 @@ def seen(place: Path, pattern: str, process: int) -> bool:
     """Wait for a file; say whether it came before the process was over."""
     running = Path(f"/proc/{process}")
     while running.exists():
-        if next(place.glob(pattern), None) is not None:
+        if _there(place, pattern):
             return True
         time.sleep(0.0002)
-    return next(place.glob(pattern), None) is not None
+    return _there(place, pattern)
+
+
+def _there(place: Path, pattern: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # a folder went while it was looked into: look again
+        return next(place.glob(pattern), None) is not None
+    return False
 
 
 @pytest.mark.parametrize("command", COMMANDS)

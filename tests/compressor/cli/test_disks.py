@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from compressor.base.documents import read_json
 from compressor.base.files import PREFIX
-from tests.forks import Harness, forking
+from tests.zygote import Harness
 
 NET = (
     "from torch import nn\n"
@@ -62,18 +62,9 @@ def full(place: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def harness() -> Iterator[Harness]:
-    with forking() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def start(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("start")
-    (place / "mine.py").write_text(NET)
-    (place / "recipe.toml").write_text('[model]\narch = "mine:net"\n[prune]\nrate = 0.5\n')
-    harness.run(["prune", "mine:net", "--rate", "0.5", "-o", "small"], place)
-    return place
+    recipe = '[model]\narch = "mine:net"\n[prune]\nrate = 0.5\n'
+    return harness.prepare(tmp_path_factory.mktemp("start"), NET, recipe)
 
 
 def ended(harness: Harness, start: Path, words: list[str], temporary: Path | None = None) -> tuple[int, str]:

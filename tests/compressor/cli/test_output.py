@@ -35,6 +35,14 @@ def test_numbers_of_any_size_are_printed_as_they_are(capsys: pytest.CaptureFixtu
     assert json.loads(capsys.readouterr().out) == {"schema_version": 1, **document}
 
 
+def ended(monkeypatch: pytest.MonkeyPatch, *words: str) -> object:
+    """Run a command and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["compress", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code
+
+
 def test_an_infinite_score_ends_a_command_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -50,11 +58,9 @@ def test_an_infinite_score_ends_a_command_in_a_sentence(
         "net.input_shapes = ((3, 12, 12),)\n"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["compress", "eval", "loud_net:net", "--data", "digits", "--json"])
-    with pytest.raises(SystemExit) as end:
-        main()
+    code = ended(monkeypatch, "eval", "loud_net:net", "--data", "digits", "--json")
     said = capsys.readouterr()
-    assert (end.value.code, said.out) == (1, "")
+    assert (code, said.out) == (1, "")
     assert "Internal error" not in said.err
     assert "the model computes NaN or infinity" in said.err
 
@@ -77,11 +83,9 @@ def printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
 ) -> dict[str, list[str]]:
     """Run ``compress prune`` and return the rows of its cost table by their names, columns under ``""``."""
-    monkeypatch.setattr(sys, "argv", ["compress", "prune", *words])
-    with pytest.raises(SystemExit) as end:
-        main()
+    code = ended(monkeypatch, "prune", *words)
     said = capsys.readouterr()
-    assert not end.value.code, said.err
+    assert not code, said.err
     lines = [line.strip("┃│ ") for line in said.out.splitlines()]
     cells = [[cell.strip() for cell in line.replace("┃", "│").split("│")] for line in lines]
     rows = {row[0]: row[1:] for row in cells if row[0] in DENSE}
