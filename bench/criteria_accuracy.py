@@ -29,7 +29,7 @@ from compressor.data import open_data
 from compressor.data.images import IndexedSet
 from compressor.training import evaluate
 from compressor.types import RateSpec, Recipe
-from compressor.weights import load_weights
+from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 
 RESULTS: Final = Path(__file__).parent / "results" / "criteria_accuracy.json"

@@ -24,7 +24,7 @@ from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.training.checkpoint import Identity, RunFolder
 from compressor.types import InputSpec, RateSpec
-from compressor.weights import built
+from compressor.artifact.weights import built
 from compressor.zoo import find
 from detection.coco.records import read_document
 from export.metadata import read_input, read_precision

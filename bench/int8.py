@@ -33,7 +33,7 @@ from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.training import fine_tune
 from compressor.types import RateSpec
-from compressor.weights import load_weights
+from compressor.artifact.weights import load_weights
 from compressor.zoo import Architecture, find
 from export.backends import BACKENDS, SessionOptions
 from export.precision import Int8Settings, int8_auto, to_fp16, to_int8

@@ -30,7 +30,7 @@ from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet
 from compressor.training import evaluate
 from compressor.types import InputSpec, RateSpec, Recipe
-from compressor.weights import load_weights
+from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 
 RESULTS: Final = Path(__file__).parent / "results" / "one_by_one.json"

@@ -33,7 +33,7 @@ from compressor.data import open_data
 from compressor.data.images import IndexedSet
 from compressor.errors import ParityError
 from compressor.types import Recipe
-from compressor.weights import load_weights
+from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 from detection.coco import CocoSet
 from detection.task import DETECTION

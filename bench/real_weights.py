@@ -27,7 +27,7 @@ from compressor.scores import Accuracy
 from compressor.shrink import shrink
 from compressor.training import evaluate, fine_tune
 from compressor.types import RateSpec, Recipe
-from compressor.weights import load_weights
+from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 
 RESULTS = Path(__file__).parent / "results" / "real_weights.json"

@@ -35,6 +35,11 @@ class PrunePlan:
         """Decisions of all steps, in order."""
         return tuple(decision for step in self.steps for decision in step.decisions)
 
+    def after(self, earlier: "PrunePlan") -> "PrunePlan":
+        """Return what was added to an earlier plan, which this one begins with; see `joined`."""
+        steps, notes = self.steps[len(earlier.steps) :], self.notes[len(earlier.notes) :]
+        return replace(self, steps=steps, notes=notes)
+
     def digest(self) -> str:
         """Return the sha256 of the plan."""
         return digest(plan_to_json(self))

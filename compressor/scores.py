@@ -5,7 +5,10 @@ between equal ones, lower is better; and ``describe()``, the figures in words.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Self, TypeAlias
+
+from compressor.base.text import foreign
+from compressor.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +96,34 @@ class AveragePrecision:
 
 Score: TypeAlias = Accuracy | AveragePrecision
 """What manifests keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a model was scored, and on what.
+
+    Attributes:
+        split: of the data: ``train``, ``val`` or ``test``.
+        when: what the model was then: ``dense``, ``before`` a training, ``pruned`` or ``fine-tuned``;
+            "" where there was one moment only.
+    """
+
+    split: str
+    when: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.split} {self.when}".rstrip()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the moment that was written as ``test fine-tuned``.
+
+        Raises:
+            UsageError: the text names no split.
+        """
+        split, _, when = text.partition(" ")
+        if not split or str(cls(split, when)) != text:
+            raise UsageError(
+                f"{foreign(text)!r} is no moment of a score", "write split and moment: test pruned."
+            )
+        return cls(split, when)

@@ -6,8 +6,9 @@ layers only, for a batch of one. A *unit* is the smallest set of channels that l
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from compressor.errors import UsageError
 
@@ -111,6 +112,7 @@ class RateSpec:
             the others; of several that match a group, the last counts.
         max_rate: no group loses more than this share under ``macs`` and ``params``.
         allow_inexact: also prune groups whose removal changes what survives.
+        read: how the layout is meant, for one of several shots.
     """
 
     target: Target
@@ -123,6 +125,7 @@ class RateSpec:
     own_rates: tuple[tuple[str, float], ...] = ()
     max_rate: float = 0.9
     allow_inexact: bool = False
+    read: Callable[[Any], Any] = lambda layout: layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

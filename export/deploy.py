@@ -15,13 +15,12 @@ from typing import Final
 from torch import nn
 
 from compressor.align import AlignReport, default_multiple, pad_to_multiple
-from compressor.artifact import Manifest, architecture_of
+from compressor.artifact import Artifact
 from compressor.base.files import publish, temporary_folder, writing
 from compressor.base.locks import owned
 from compressor.errors import UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec
-from compressor.zoo import Architecture
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
@@ -106,8 +105,7 @@ _STANDARD: Final = DeploySettings()
 
 
 def deploy(
-    model: nn.Module,
-    manifest: Manifest,
+    artifact: Artifact,
     path: Path,
     settings: DeploySettings = _STANDARD,
     *,
@@ -116,8 +114,7 @@ def deploy(
     """Export a model and prove that the file computes the same.
 
     Args:
-        model: loaded, as the manifest describes it.
-        manifest: of the model.
+        artifact: what is exported.
         path: the file to write.
         settings: what is wanted of it.
         stage: told what is being done, before every step that takes its time.
@@ -128,10 +125,9 @@ def deploy(
         UsageError: ``path`` exists, or int8 was asked for without calibration images.
     """
     require_free(path)
-    arch = architecture_of(manifest)
-    wide, aligned = _aligned(model, arch, settings, stage)
-    module, inputs = arch.form(settings.form)(wide, manifest.input)
-    metadata = metadata_of(manifest, inputs, model) | _said(settings, aligned)
+    wide, aligned = _aligned(artifact, settings, stage)
+    module, inputs = wide.deployed(settings.form)
+    metadata = metadata_of(artifact, inputs) | _said(settings, aligned)
     with owned(path), temporary_folder(path.parent) as folder:
         require_free(path)  # again, now that nobody else writes it
         name = str(folder)
@@ -139,9 +135,9 @@ def deploy(
         plain = export_onnx(module, inputs, _room(name, "fp32", path), metadata=metadata)
         draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings, stage)
         stage("comparing with PyTorch")
-        parity = compared(model, manifest, draft, settings, exported=module)
+        parity = compared(artifact, draft, settings, exported=module)
         files = _moved(draft, path)
-    companion = _shipped(TASKS.get(arch.task).companion, path)
+    companion = _shipped(TASKS.get(artifact.arch.task).companion, path)
     size = sum(file.stat().st_size for file in files)
     file = replace(plain, path=path, bytes=size, sha256=file_digest(*files))
     return Deployed(
@@ -158,13 +154,15 @@ def _room(folder: str, kind: str, path: Path) -> Path:
 
 
 def _aligned(
-    model: nn.Module, arch: Architecture, settings: DeploySettings, stage: Stage
-) -> tuple[nn.Module, AlignReport | None]:
+    artifact: Artifact, settings: DeploySettings, stage: Stage
+) -> tuple[Artifact, AlignReport | None]:
     multiple = settings.align or default_multiple(settings.precision, settings.device)
     if multiple == 1:
-        return model, None
+        return artifact, None
     stage("padding widths")
-    return pad_to_multiple(model, arch.example(), multiple, view=arch.view)
+    view = artifact.arch.view
+    wide, report = pad_to_multiple(artifact.module, artifact.example(), multiple, view=view)
+    return replace(artifact, module=wide), report
 
 
 def _said(settings: DeploySettings, aligned: AlignReport | None) -> dict[str, str]:
@@ -213,8 +211,7 @@ _CONVERSIONS: Final[dict[str, Callable[[Path, DeploySettings, Stage], Converted]
 
 
 def compared(
-    model: nn.Module,
-    manifest: Manifest,
+    artifact: Artifact,
     file: Path,
     settings: DeploySettings,
     runtime: str = "onnxruntime",
@@ -224,8 +221,7 @@ def compared(
     """Compare a file with PyTorch, opened by the runtime that will run it.
 
     Args:
-        model: loaded, as the manifest describes it.
-        manifest: of the model.
+        artifact: what was exported.
         file: what ``runtime`` opens.
         settings: with which the file was made.
         runtime: name of the backend.
@@ -236,10 +232,9 @@ def compared(
         ParityError: they differ beyond the limit of the precision.
         BackendMissingError: the runtime is not usable here.
     """
-    arch = architecture_of(manifest)
     options = SessionOptions(threads=settings.threads)
     there = replace(options, device="cuda") if runtime == "tensorrt" else options
-    reference, inputs = arch.form(settings.form)(model, manifest.input)
+    reference, inputs = artifact.deployed(settings.form)
     pair = Pair(
         file=file, inputs=inputs, precision=settings.precision, batches=settings.batches,
         exported=exported or reference,
@@ -252,7 +247,7 @@ def compared(
         TorchSession(reference, inputs, options) as expected,
         BACKENDS.get(runtime).open(file, there) as found,
     ):
-        return COMPARISONS[arch.task](expected, found, pair, images)
+        return COMPARISONS[artifact.arch.task](expected, found, pair, images)
 
 
 def _shipped(companion: Path | None, path: Path) -> Path | None:

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 import compressor
-from compressor.artifact import Manifest, architecture_of
+from compressor.artifact import Artifact
 from compressor.base.documents import decode, encode, parse_json
 from compressor.base.text import foreign
 from compressor.errors import ArtifactError, UsageError
@@ -29,16 +27,16 @@ _FLOATS = {"FLOAT": "fp32", "FLOAT16": "fp16", "BFLOAT16": "bf16", "DOUBLE": "fp
 """ONNX's names of the types that weights of floating point have."""
 
 
-def metadata_of(manifest: Manifest, inputs: InputSpec, model: nn.Module) -> dict[str, str]:
+def metadata_of(artifact: Artifact, inputs: InputSpec) -> dict[str, str]:
     """Return the properties of an ONNX file that takes ``inputs``, made from the model of an artifact."""
-    task = architecture_of(manifest).task
+    task = artifact.arch.task
     return {
         "compress.version": compressor.__version__,
-        "compress.architecture": manifest.arch,
-        "compress.artifact": manifest.digest(),
+        "compress.architecture": artifact.manifest.arch,
+        "compress.artifact": artifact.digest(),
         TASK: task,
         _INPUT: json.dumps(encode(inputs)),
-        **{f"compress.{name}": value for name, value in TASKS.get(task).properties(model).items()},
+        **{f"compress.{name}": value for name, value in TASKS.get(task).properties(artifact.module).items()},
     }
 
 

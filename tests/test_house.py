@@ -24,9 +24,9 @@ LAYERS = [
     ["compressor.zoo"],
     [
         "compressor.prune",
-        "compressor.weights",
-        "compressor.card",
-        "compressor.vetting",
+        "compressor.artifact.weights",
+        "compressor.artifact.card",
+        "compressor.artifact.vetting",
         "compressor.artifact",
     ],
     ["compressor.align"],
@@ -34,7 +34,7 @@ LAYERS = [
     ["detection"],
     ["export"],
     ["bench"],
-    ["compressor.pipeline"],
+    ["compressor.chain"],
     ["compressor.cli", "compressor.__main__"],
 ]
 

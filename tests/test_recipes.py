@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from compressor.pipeline.chain import dry_run
-from compressor.pipeline.files import pipeline_from_tables, read_tables
-from compressor.pipeline.settings import Pipeline
+from compressor.chain.chain import dry_run
+from compressor.chain.files import pipeline_from_tables, read_tables
+from compressor.chain.settings import Pipeline
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FILES = sorted(RECIPES.rglob("*.toml"))

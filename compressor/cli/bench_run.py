@@ -15,7 +15,7 @@ from bench.measure import MeasureSettings
 from bench.run import Candidate
 from bench.run import bench as measure_models
 from bench.table import render
-from compressor.artifact import architecture_of, is_artifact, read_manifest, save_artifact, unpruned
+from compressor.artifact import Artifact, architecture_of, is_artifact, read_manifest
 from compressor.base.documents import write_json
 from compressor.base.files import exists, scratch
 from compressor.base.locks import owned
@@ -134,19 +134,29 @@ def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candi
     path = Path(name)
     if path.suffix in _FILES:
         return _file(path, suffix, request.shape)
-    folder = path if is_artifact(path) else _dense(name, request, scratch)
-    # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
-    resizable = architecture_of(read_manifest(folder, request.trust)).levers
-    shape, levers = (request.shape, request.levers) if resizable else (None, {})
-    model, manifest = opened(folder, shape, levers, request.trust)
+    artifact = _artifact(name, request)
     if suffix == ".onnx":
-        file = scratch / f"{manifest.digest()[:16]}.onnx"
+        file = scratch / f"{artifact.digest()[:16]}.onnx"
         if not file.exists():
             output.say(f"exporting {name}")
-            deploy(model, manifest, file, DeploySettings(threads=request.threads, align=None))
+            deploy(artifact, file, DeploySettings(threads=request.threads, align=None))
         return Candidate(name=name, path=file, inputs=read_input(file), digest=file_digest(file))
-    _, inputs = architecture_of(manifest).deployed(model, manifest.input)
-    return Candidate(name=name, path=folder, inputs=inputs, digest=manifest.digest())
+    folder = path if is_artifact(path) else scratch / artifact.digest()[:16]
+    if not folder.exists():
+        artifact = artifact.save(folder)
+    return Candidate(name=name, path=folder, inputs=artifact.deployed()[1], digest=artifact.digest())
+
+
+def _artifact(name: str, request: Request) -> Artifact:
+    """Return an artifact, or an unpruned model; speed does not depend on its random weights."""
+    if not is_artifact(Path(name)):
+        dense = open_model(name, None, None, request.followed, trust=request.trust, seed=request.seed)
+        output.say(f"{name}: {dense.manifest.weights_from}")
+        return dense
+    # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
+    resizable = architecture_of(read_manifest(Path(name), request.trust)).levers
+    shape, levers = (request.shape, request.levers) if resizable else (None, {})
+    return opened(Path(name), shape, levers, request.trust)
 
 
 def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
@@ -159,15 +169,3 @@ def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
     return Candidate(
         name=str(path), path=path, inputs=inputs, digest=file_digest(path), precision=read_precision(path)
     )
-
-
-def _dense(name: str, request: Request, scratch: Path) -> Path:
-    """Return an artifact of an unpruned model; speed does not depend on its random weights."""
-    folder = scratch / name.replace(":", "_").replace("/", "_")
-    if folder.exists():
-        return folder
-    source = open_model(name, None, None, request.followed, trust=request.trust, seed=request.seed)
-    output.say(f"{name}: {source.weights}")
-    manifest = unpruned(source.model, source.arch, weights_from=source.weights)
-    save_artifact(source.model, manifest, folder)
-    return folder

@@ -142,10 +142,10 @@ def _opened(request: Request, name: str) -> Iterator[tuple[nn.Module, torch.devi
     )
     if source.arch.task != "detection":
         raise UsageError(f"{name} is no detector", "give a detector; compress eval scores classifiers.")
-    if source.manifest is None:
-        output.say(f"{name}: {source.weights}")
+    if not source.stored:
+        output.say(f"{name}: {source.manifest.weights_from}")
     with _torch_threads(options.threads):
-        yield source.model.to(device), device
+        yield source.module.to(device), device
 
 
 @contextmanager

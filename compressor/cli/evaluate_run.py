@@ -60,9 +60,9 @@ def _through_torch(request: Request, name: str, device: torch.device) -> tuple[S
     trust = trust_in([request.model], everything=request.trust_code)
     source = open_model(request.model, request.weights, request.classes, request.shape, trust=trust)
     task = TASKS.get(source.arch.task)
-    splits = task.open(request.data, source.arch.input, source.model)
+    splits = task.open(request.data, source.arch.input, source.module)
     images = splits.images(request.split)
-    return task.score(source.model, images, batch_size=request.batch, device=device), splits
+    return task.score(source.module, images, batch_size=request.batch, device=device), splits
 
 
 def _through_session(request: Request, name: str) -> tuple[Score, DataSplits]:

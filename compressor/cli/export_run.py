@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from torch import nn
 
-from compressor.artifact import Manifest, architecture_of, is_artifact, unpruned
+from compressor.artifact import Artifact, is_artifact
 from compressor.base.documents import Json, encode
 from compressor.base.files import publish, scratch, temporary_folder, writing
 from compressor.base.locks import owned
@@ -60,9 +59,9 @@ class Request:
 
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
-    model, manifest = _opened(request)
-    deployed, more = _FORMATS[request.format](request, model, manifest)
-    document = _document(request, manifest, deployed) | more
+    artifact = _opened(request)
+    deployed, more = _FORMATS[request.format](request, artifact)
+    document = _document(request, artifact, deployed) | more
     if request.json:
         output.print_json(document)
         return
@@ -71,34 +70,33 @@ def run(request: Request) -> None:
         output.show(f"{name.replace('_', ' ')}: {value}")
 
 
-def _opened(request: Request) -> tuple[nn.Module, Manifest]:
-    """Return a model and what it is: of an artifact, or dense by name with a checkpoint or random weights."""
+def _opened(request: Request) -> Artifact:
+    """Return an artifact, or a dense model by name with a checkpoint or random weights."""
     trust = trust_in([str(request.artifact)], everything=request.trust_code)
     if is_artifact(request.artifact) and not (request.weights or request.classes):
         return open_artifact(request.artifact, request.shape, request.levers, trust)
     source = open_model(
         str(request.artifact), request.weights, request.classes, request.shape, request.levers, trust
     )
-    output.say(f"{request.artifact}: {source.weights}")
-    return source.model, unpruned(source.model, source.arch, weights_from=source.weights)
+    output.say(f"{request.artifact}: {source.manifest.weights_from}")
+    return source
 
 
-def _onnx(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
-    return _deployed(request, model, manifest, request.output), {}
+def _onnx(request: Request, artifact: Artifact) -> tuple[Deployed, dict[str, Any]]:
+    return _deployed(request, artifact, request.output), {}
 
 
-def _deployed(request: Request, model: nn.Module, manifest: Manifest, path: Path) -> Deployed:
+def _deployed(request: Request, artifact: Artifact, path: Path) -> Deployed:
     started = time.monotonic()
     return deploy(
-        model,
-        manifest,
+        artifact,
         path,
-        _settings(request, model, manifest),
+        _settings(request, artifact),
         stage=lambda words: output.say(f"{time.monotonic() - started:4.0f} s  {words}"),
     )
 
 
-def _engine(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
+def _engine(request: Request, artifact: Artifact) -> tuple[Deployed, dict[str, Any]]:
     from export.tensorrt.build import build_engine, first_gpu, timing_cache_path
     from export.tensorrt.settings import EngineSettings
 
@@ -106,12 +104,12 @@ def _engine(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Dep
     settings = EngineSettings(precision=request.precision, batches=request.batches)
     with owned(request.output), temporary_folder(request.output.parent) as folder:
         source = folder / request.output.with_suffix(".onnx").name
-        deployed = _deployed(request, model, manifest, source)
+        deployed = _deployed(request, artifact, source)
         draft, cache = folder / request.output.name, timing_cache_path(request.output)
         if cache.is_file():
             shutil.copyfile(cache, timing_cache_path(draft))
         engine = build_engine(source, draft, settings, device=gpu)
-        compared(model, manifest, draft, _settings(request, model, manifest), "tensorrt")
+        compared(artifact, draft, _settings(request, artifact), "tensorrt")
         _publish_engine(draft, request.output)
     return deployed, {"engine": encode(engine.record)}
 
@@ -124,19 +122,19 @@ def _publish_engine(draft: Path, path: Path) -> None:
             publish(file, path.parent / file.name)
 
 
-def _repository(request: Request, model: nn.Module, manifest: Manifest) -> tuple[Deployed, dict[str, Any]]:
+def _repository(request: Request, artifact: Artifact) -> tuple[Deployed, dict[str, Any]]:
     from export.triton import TritonSettings, write_repository
 
     name = request.artifact.resolve().name
     settings = TritonSettings(name=name, max_batch=request.batches[2])
     with scratch() as folder:
         source = folder / f"{name}.onnx"
-        deployed = _deployed(request, model, manifest, source)
+        deployed = _deployed(request, artifact, source)
         written = write_repository(source, request.output, settings)
     return deployed, {"repository": str(written)}
 
 
-_FORMATS: Final[dict[str, Callable[[Request, nn.Module, Manifest], tuple[Deployed, dict[str, Any]]]]] = {
+_FORMATS: Final[dict[str, Callable[[Request, Artifact], tuple[Deployed, dict[str, Any]]]]] = {
     "onnx": _onnx,
     "tensorrt": _engine,
     "triton": _repository,
@@ -151,7 +149,7 @@ def _served(request: Request) -> tuple[int, ...]:
     return tuple(dict.fromkeys(served))
 
 
-def _settings(request: Request, model: nn.Module, manifest: Manifest) -> DeploySettings:
+def _settings(request: Request, artifact: Artifact) -> DeploySettings:
     return DeploySettings(
         precision=request.precision,
         align=request.align,
@@ -159,16 +157,15 @@ def _settings(request: Request, model: nn.Module, manifest: Manifest) -> DeployS
         device="cpu" if request.target == "cpu" else "cuda",
         threads=request.threads,
         int8=Int8Settings(runtime=request.target, method=request.calib_method, keep=request.keep),
-        calibration=_calibration(request, model, manifest) if request.precision == "int8" else None,
+        calibration=_calibration(request, artifact) if request.precision == "int8" else None,
         keep=request.keep,
         batches=_served(request),
     )
 
 
-def _calibration(request: Request, model: nn.Module, manifest: Manifest) -> Calibration:
+def _calibration(request: Request, artifact: Artifact) -> Calibration:
     assert request.calib is not None
-    arch = architecture_of(manifest)
-    data = TASKS.get(arch.task).open(request.calib, manifest.input, model)
+    data = TASKS.get(artifact.arch.task).open(request.calib, artifact.input, artifact.module)
     if data.synthetic:
         output.say("ranges come from synthetic images: accuracy will mean nothing")
     if request.auto is not None and data.val_caution:
@@ -178,7 +175,7 @@ def _calibration(request: Request, model: nn.Module, manifest: Manifest) -> Cali
         options = SessionOptions(threads=request.threads)
         return accuracy_of_file(file, data.val, "onnxruntime", options).quality
 
-    batches = _Feeds(data, manifest.input, request.calib_images)
+    batches = _Feeds(data, artifact.input, request.calib_images)
     return Calibration(batches=batches, score=score, limit=request.auto)
 
 
@@ -198,12 +195,12 @@ class _Feeds:
             yield task.feeds(batch, self.inputs)
 
 
-def _document(request: Request, manifest: Manifest, deployed: Deployed) -> dict[str, Any]:
+def _document(request: Request, artifact: Artifact, deployed: Deployed) -> dict[str, Any]:
     file, parity = deployed.file, deployed.parity
     return {
         "file": str(request.output), "format": request.format, "precision": request.precision,
         "opset": file.opset, "nodes": file.nodes, "bytes": file.bytes, "sha256": file.sha256,
-        "artifact": manifest.digest(),
+        "artifact": artifact.digest(),
         "parity": {
             "max_relative_difference": parity.max_relative_difference, "limit": parity.limit,
             "cases": len(parity.cases), "detections": parity.detections,

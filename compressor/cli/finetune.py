@@ -47,13 +47,13 @@ def finetune(
 
     trust = trust_in([teacher] if teacher else [], everything=trust_code)
     source = open_model(str(artifact), None, None, None, trust=trust)
-    default = source.manifest.recipe if source.manifest else None
+    default = source.manifest.recipe
     request = Request(
         source=source,
         output=output_path(output),
         data=data,
         recipe=resolve_recipe(recipe, epochs, settings or [], default),
-        teacher=open_model(teacher, teacher_weights, None, None, trust=trust).model if teacher else None,
+        teacher=open_model(teacher, teacher_weights, None, None, trust=trust) if teacher else None,
         device=open_device(device),
         json=json,
     )

@@ -1,18 +1,20 @@
-"""What ``compress finetune`` does: join the workers, train, score, save."""
+"""What ``compress finetune`` does: join the workers, train, score, save, print."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from compressor.artifact import Manifest, save_artifact
+from compressor.artifact import Artifact
 from compressor.base.documents import encode
+from compressor.chain.job import Job
+from compressor.chain.memory import Memory, go_through
+from compressor.chain.stages import stages_of_finetune
 from compressor.cli import output
-from compressor.cli.sources import Source
 from compressor.errors import UsageError
-from compressor.scores import Score
-from compressor.training import TASKS, TrainResult, distributed, fine_tune, init_from_env
+from compressor.scores import Moment
+from compressor.training import distributed, init_from_env
+from compressor.training.records import TrainResult
 from compressor.types import Recipe
 
 
@@ -20,66 +22,59 @@ from compressor.types import Recipe
 class Request:
     """One ``compress finetune``, resolved."""
 
-    source: Source
+    source: Artifact
     output: Path
     data: str
     recipe: Recipe
-    teacher: nn.Module | None
+    teacher: Artifact | None
     device: torch.device
     json: bool
+
+
+_SCORED = (Moment("test", "before"), Moment("val", "fine-tuned"), Moment("test", "fine-tuned"))
 
 
 def run(request: Request) -> None:
     """Carry out a request; only the first worker writes and prints."""
     if request.recipe.distill and request.teacher is None:
         raise UsageError("distillation needs the unpruned model", "give --teacher MODEL, or --set distill=0.")
-    source = request.source
-    data = TASKS.get(source.arch.task).open(request.data, source.arch.input, source.model)
-    score = TASKS.get(data.task).score
-    run_dir = request.output.with_name(f"{request.output.name}.run")
-    model = source.model
+    results: list[TrainResult] = []
     with init_from_env(request.device) as device:
-        before = score(model, data.test, device=device)
-        result = fine_tune(
-            model, data, request.recipe, run_dir=run_dir, teacher=request.teacher, device=device, resume=True
-        )
-        scores = {
-            "test before": before,
-            "val fine-tuned": score(model, data.val, device=device),
-            "test fine-tuned": score(model, data.test, device=device),
-        }
+        job = _job(request, device, results)
+        tuned = go_through(job, stages_of_finetune(request.recipe))
         if distributed.rank() == 0:
-            _finish(request, scores, result, data.val_caution)
+            _finish(request, tuned.save(request.output), results[0], job.data.val_caution)
 
 
-def _finish(request: Request, scores: dict[str, Score], result: TrainResult, caution: str) -> None:
-    manifest = save_artifact(request.source.model.cpu(), _manifest(request, scores), request.output)
+def _job(request: Request, device: torch.device, results: list[TrainResult]) -> Job:
+    teacher = request.teacher or request.source  # without distillation nobody asks it
+    return Job(
+        open=lambda: request.source,
+        store=Memory(request.output),
+        spec=request.data,
+        device=device,
+        say=output.say,
+        teacher=lambda: teacher.module,
+        trained=results.append,
+    )
+
+
+def _finish(request: Request, tuned: Artifact, result: TrainResult, caution: str) -> None:
+    scores = {moment: tuned.manifest.scores[moment] for moment in _SCORED}
     if request.json:
         output.print_json(
             {
                 "artifact": str(request.output),
-                "digest": manifest.digest(),
+                "digest": tuned.digest(),
                 "best_epoch": result.best_epoch,
                 "epochs": len(result.history),
-                "metrics": {name: encode(score) for name, score in scores.items()},
+                "metrics": {str(moment): encode(score) for moment, score in scores.items()},
                 "caution": caution,
             }
         )
         return
-    for name, score in scores.items():
-        output.show(f"{name}: {score.describe()}")
+    for moment, score in scores.items():
+        output.show(f"{moment}: {score.describe()}")
     if caution:
         output.show(f"note on val: {caution}")
     output.show(f"best epoch: {result.best_epoch} of {len(result.history)}; written: {request.output}")
-
-
-def _manifest(request: Request, scores: dict[str, Score]) -> Manifest:
-    source = request.source
-    assert source.manifest is not None
-    old = source.manifest.metrics
-    return replace(
-        source.manifest,
-        data=request.data,
-        recipe=request.recipe,
-        metrics={**old, **scores},
-    )

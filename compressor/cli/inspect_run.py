@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.progress import Progress
 
 import compressor
+from compressor.artifact import Artifact
 from compressor.base.documents import Json, encode
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.cli.criterion import calibration, chosen_criterion
 from compressor.cli.inspect_cache import DENSE, Qualities, open_qualities, weights_digest
-from compressor.cli.sources import Source
 from compressor.data import DataSplits, ImageSet
 from compressor.data.images import IndexedSet
 from compressor.errors import UsageError
@@ -45,7 +45,7 @@ _NAMED = 3
 class Request:
     """One ``compress inspect``, resolved."""
 
-    source: Source
+    source: Artifact
     data: str
     method: str
     options: tuple[str, ...]
@@ -89,11 +89,11 @@ def _show(request: Request, result: _Result) -> None:
 def _studied(request: Request) -> _Result:
     source = request.source
     task = TASKS.get(source.arch.task)
-    data = task.open(request.data, source.arch.input, source.model)
+    data = task.open(request.data, source.arch.input, source.module)
     images = limited(data.images(request.split), request.limit)
     criterion = chosen_criterion(request.method, request.options, request.seed)
     study = plan_study(
-        source.model, source.arch, criterion, request.rates, calibration(data, criterion), request.groups
+        source.module, source.arch, criterion, request.rates, calibration(data, criterion), request.groups
     )
     beside = request.output.with_suffix(".jsonl") if request.output else None
     qualities = open_qualities(beside, _identity(request, data, len(images)))
@@ -127,7 +127,7 @@ def _identity(request: Request, data: DataSplits, images: int) -> Json:
     return {
         "compress": compressor.__version__,
         "model": request.source.arch.name,
-        "weights": weights_digest(request.source.model),
+        "weights": weights_digest(request.source.module),
         "method": ", ".join([request.method, *request.options]),
         "data": data.name,
         "split": request.split,
@@ -136,16 +136,18 @@ def _identity(request: Request, data: DataSplits, images: int) -> Json:
     }
 
 
-def _measured(source: Source, study: Study, qualities: Qualities, score: Score) -> tuple[float, list[Point]]:
+def _measured(
+    source: Artifact, study: Study, qualities: Qualities, score: Score
+) -> tuple[float, list[Point]]:
     """Return the quality of the dense model, and all points; what is known is not measured again."""
 
     def quality(cut: Cut) -> float:
-        return qualities.get((cut.group, cut.kept), lambda: score(shrink(source.model, cut.plan)))
+        return qualities.get((cut.group, cut.kept), lambda: score(shrink(source.module, cut.plan)))
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("unpruned", total=len(study.cuts) + 1)
-        dense = qualities.get(DENSE, lambda: score(source.model))
+        dense = qualities.get(DENSE, lambda: score(source.module))
         points = []
         for cut in study.cuts:
             bar.update(task, advance=1, description=escape(foreign(f"{cut.group} {cut.rate:.0%}")))
@@ -157,7 +159,7 @@ def _document(request: Request, result: _Result) -> Json:
     ranked = [group.group for group in most_sensitive_first(result.groups)]
     return {
         "model": request.source.arch.name,
-        "weights": request.source.weights,
+        "weights": request.source.manifest.weights_from,
         "method": ", ".join([request.method, *request.options]),
         "data": result.data.name,
         "split": request.split,
@@ -200,7 +202,7 @@ def _print(request: Request, result: _Result) -> None:
     rows = [_row(group, result.study.dense.macs) for group in result.groups]
     output.show(
         output.table(columns, rows, f"quality in percent; unpruned {result.quality:.2f}"),
-        _scored_on(request, result) + f"; weights: {request.source.weights}",
+        _scored_on(request, result) + f"; weights: {request.source.manifest.weights_from}",
         "MACs: share of the network's that the last rate saves. lost / MACs: points of quality lost per "
         "percent of MACs saved, over all rates.",
     )

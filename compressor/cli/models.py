@@ -29,12 +29,9 @@ def models(
     from compressor.base.documents import encode
     from compressor.channels import trace
     from compressor.cli.sources import open_model, trust_in
-    from compressor.cost import measure
 
     source = open_model(name, weights, classes, shape, trust=trust_in([name], everything=trust_code))
-    inputs = source.arch.example()
-    view = source.arch.view(source.model)
-    graph, cost = trace(view, inputs), measure(view, inputs)
+    graph, cost = trace(source.view, source.example()), source.manifest.cost_after
     layouts = {key: list(layout.expected) for key, layout in source.arch.layouts.items()}
     if json:
         groups = [encode(group) for group in graph.groups]

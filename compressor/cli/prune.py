@@ -1,7 +1,7 @@
 """``compress prune``: plan, shrink, optionally fine-tune, and save."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,7 +23,6 @@ from compressor.cli.options import (
     WeightsOpt,
 )
 from compressor.errors import UsageError
-from compressor.types import RateSpec, Scope
 
 
 def prune(
@@ -97,12 +96,20 @@ def prune(
     Examples: compress prune resnet50 --weights r50.pth --macs 0.5 --round-to 16 -o half;
     compress prune resnet56_cifar --rates "[0.]+[0.18]*29" --dry-run --json
     """
+    from compressor.chain.settings import PruneTable
+    from compressor.cli.training import parse_setting
+
     if coring_compat and method != "coring":
         raise UsageError(f"--coring-compat says nothing to {method}", "give --method coring with it.")
     options = [*(options or []), *(["compat=true"] if coring_compat else [])]
+    typed: dict[str, Any] = dict(parse_setting(option, "--option") for option in options)
     ranking, parts = _scopes(scope or [])
-    spec = _spec(rates, layout, rate, macs, params, ranking, round_to, keep, max_rate, allow_inexact)
-    spec = replace(spec, own_rates=tuple(_own_rate(text) for text in rate_of or []))
+    table = PruneTable(
+        method=method, options=typed,
+        rates=rates, layout=layout, rate=rate, macs=macs, params=params, scope=ranking, round_to=round_to,
+        keep=tuple(keep or ()), rate_of=dict(_own_rate(text) for text in rate_of or ()), parts=tuple(parts),
+        max_rate=max_rate, allow_inexact=allow_inexact,
+    )  # fmt: skip
     from compressor.cli.prune_run import Request, run
     from compressor.cli.sources import open_device, open_model, output_path, trust_in
     from compressor.cli.training import resolve_recipe
@@ -116,11 +123,10 @@ def prune(
     source = open_model(
         model, weights, classes, shape, levers, trust_in([model], everything=trust_code), seed
     )
-    spec = replace(spec, protect=(*spec.protect, *source.arch.outside(parts)))
     default = replace(TASKS.get(source.arch.task).recipe, seed=seed)
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None
     request = Request(
-        source=source, spec=spec, method=method, options=tuple(options), data=data, recipe=resolved,
+        source=source, table=table, data=data, recipe=resolved,
         output=target, device=open_device(device), seed=seed, explain=explain, json=json,
     )  # fmt: skip
     run(request)
@@ -136,30 +142,9 @@ def _own_rate(text: str) -> tuple[str, float]:
         ) from None
 
 
-def _scopes(given: list[str]) -> tuple[Scope, list[str]]:
+def _scopes(given: list[str]) -> tuple[Literal["uniform", "global"], list[str]]:
     """Tell how rates are spread from which part is pruned."""
     spread = [name for name in given if name in ("uniform", "global")]
     if len(spread) > 1:
         raise UsageError(f"--scope {' and '.join(spread)} exclude each other", "give one of them.")
     return ("global" if spread == ["global"] else "uniform"), [n for n in given if n not in spread]
-
-
-def _spec(
-    rates: str | None, layout: str | None, rate: float | None, macs: float | None, params: float | None,
-    scope: Scope, round_to: int, keep: list[str] | None, max_rate: float, allow_inexact: bool,
-) -> RateSpec:  # fmt: skip
-    numbers = {"rate": rate, "macs": macs, "params": params}
-    given: list[Any] = [name for name, value in numbers.items() if value is not None]
-    given += ["rates"] if rates is not None else []
-    if len(given) != 1:
-        found = " and ".join(f"--{name}" for name in given) or "none"
-        raise UsageError(
-            f"how much to remove is not clear: {found} given",
-            "give one of --rates, --rate, --macs, --params.",
-        )
-    if layout is not None and rates is None:
-        raise UsageError("--layout reads --rates, and there are none", "give --rates, or leave --layout out.")
-    return RateSpec(
-        target=given[0], rates=rates or "", layout=layout, fraction=numbers.get(given[0]) or 0.0, scope=scope,
-        round_to=round_to, protect=tuple(keep or ()), max_rate=max_rate, allow_inexact=allow_inexact,
-    )  # fmt: skip

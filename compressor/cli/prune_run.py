@@ -1,26 +1,22 @@
-"""What ``compress prune`` does, in order: plan, shrink, count, score, fine-tune, save, report."""
+"""What ``compress prune`` prints: what was cut, what that costs, how well it does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.table import Table
-from torch import nn
 
-from compressor.artifact import Manifest, save_artifact
+from compressor.artifact import Artifact
 from compressor.base.documents import Json, encode
+from compressor.chain.job import Job
+from compressor.chain.memory import Memory, go_through
+from compressor.chain.settings import PruneTable
+from compressor.chain.stages import stages_of_prune
+from compressor.channels import trace
 from compressor.cli import output
-from compressor.cli.criterion import calibration, chosen_criterion
-from compressor.cli.sources import Source
-from compressor.cost import measure
-from compressor.data import DataSplits
-from compressor.plan import PrunePlan, joined
-from compressor.prune import Planned, make_plan
-from compressor.scores import Score
-from compressor.shrink import shrink
-from compressor.training import TASKS, fine_tune
-from compressor.types import Cost, RateSpec, Recipe
+from compressor.plan import PrunePlan
+from compressor.types import Cost, OracleReport, Recipe
 
 _ALIGNED = 8
 
@@ -29,10 +25,8 @@ _ALIGNED = 8
 class Request:
     """One ``compress prune``, resolved."""
 
-    source: Source
-    spec: RateSpec
-    method: str
-    options: tuple[str, ...]
+    source: Artifact
+    table: PruneTable
     data: str | None
     recipe: Recipe | None
     output: Path | None
@@ -42,164 +36,123 @@ class Request:
     json: bool
 
 
-def run(request: Request) -> None:
-    """Carry out a request and print its result."""
-    source = request.source
-    criterion = chosen_criterion(request.method, request.options, request.seed)
-    task = TASKS.get(source.arch.task)
-    data = task.open(request.data, source.arch.input, source.model) if request.data else None
-    if data and data.summary:
-        output.say(f"{data.name}: {data.summary}")
-    planned = make_plan(source.model, source.arch, request.spec, criterion, calibration(data, criterion))
-    if request.explain:
-        output.say(planned.graph.explain())
-    small = shrink(source.model, planned.plan)
-    costs = _costs(source, small)
-    document = _document(request, planned, costs)
-    if request.output is None:
-        _print(request, document, planned, costs, {})
-        return
-    metrics, small = _train(request, source.model, small, data)
-    manifest = _manifest(request, planned, costs, metrics)
-    saved = save_artifact(small, manifest, request.output)
-    document |= {"artifact": str(request.output), "digest": saved.digest(), "metrics": _metrics(metrics)}
-    if data and request.recipe:
-        document["caution"] = data.val_caution
-    _print(request, document, planned, costs, metrics)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Costs:
-    """What the model cost at three moments.
+class _Result:
+    """What came of a request.
 
     Attributes:
-        dense: before anything was ever removed from it.
-        before: as it was given, which is something else where it was pruned already.
-        after: now.
+        plan: of this cut alone.
+        artifact: written where the request asks for it.
+        caution: on the validation split, where it chose an epoch.
     """
 
-    dense: Cost
-    before: Cost
-    after: Cost
+    plan: PrunePlan
+    artifact: Artifact
+    caution: str = ""
+
+    @property
+    def oracle(self) -> OracleReport:
+        """The proof of the plan."""
+        assert self.artifact.manifest.oracle is not None
+        return self.artifact.manifest.oracle
 
 
-def _costs(source: Source, small: nn.Module) -> _Costs:
-    inputs, view = source.arch.example(), source.arch.view
-    before = source.manifest.cost_after if source.manifest else measure(view(source.model), inputs)
-    dense = source.manifest.cost_before if source.manifest else before
-    return _Costs(dense=dense, before=before, after=measure(view(small), inputs))
+def run(request: Request) -> None:
+    """Carry out a request and print its result."""
+    if request.explain:
+        output.say(trace(request.source.view, request.source.example()).explain())
+    result = _carried_out(request)
+    if request.json:
+        output.print_json(_document(request, result))
+    else:
+        _print(request, result)
 
 
-def _train(
-    request: Request, dense: nn.Module, small: nn.Module, data: DataSplits | None
-) -> tuple[dict[str, Score], nn.Module]:
-    """Score before and after, fine-tuning between where asked; the test split decides nothing."""
-    if data is None or request.output is None:
-        return {}, small
-    device, score = request.device, TASKS.get(data.task).score
-    metrics = {
-        "test dense": score(dense, data.test, device=device),
-        "test pruned": score(small, data.test, device=device),
-    }
-    if request.recipe:
-        run_dir = request.output.with_name(f"{request.output.name}.run")
-        output.say(f"fine-tuning {request.recipe.epochs} epochs; checkpoints in {run_dir}")
-        teacher = dense if request.recipe.distill else None
-        fine_tune(small, data, request.recipe, run_dir=run_dir, teacher=teacher, device=device, resume=True)
-        metrics["val fine-tuned"] = score(small, data.val, device=device)
-        metrics["test fine-tuned"] = score(small, data.test, device=device)
-    return metrics, small
-
-
-def _manifest(request: Request, planned: Planned, costs: _Costs, metrics: dict[str, Score]) -> Manifest:
+def _carried_out(request: Request) -> _Result:
     source = request.source
-    return Manifest(
-        arch=source.arch.name,
-        arch_kwargs=dict(source.arch.kwargs),
-        input=source.arch.input,
-        plan=joined(source.plan, planned.plan),
-        method=", ".join([request.method, *request.options, _asked(request.spec)]),
-        cost_before=costs.dense,
-        cost_after=costs.after,
-        weights_from=source.weights,
-        data=request.data or "",
-        metrics=metrics,
-        recipe=request.recipe,
-        oracle=planned.oracle,
+    job = Job(
+        open=lambda: source,
+        store=Memory(request.output),
+        spec=request.data,
+        device=request.device,
+        say=output.say,
+        teacher=lambda: source.module,
+    )
+    if request.data and job.data.summary:
+        output.say(f"{job.data.name}: {job.data.summary}")
+    stages = stages_of_prune(request.table, request.seed, request.recipe, request.data)
+    made = go_through(job, stages if request.output else stages[:1])
+    saved = made.save(request.output) if request.output else made
+    chose = request.data and request.recipe and request.output
+    return _Result(
+        plan=saved.manifest.plan.after(source.manifest.plan),
+        artifact=saved,
+        caution=job.data.val_caution if chose else "",
     )
 
 
-def _asked(spec: RateSpec) -> str:
-    asked = spec.rates if spec.target == "rates" else f"{spec.target} {spec.fraction} {spec.scope}"
-    return asked + (f", widths in multiples of {spec.round_to}" if spec.round_to > 1 else "")
-
-
-def _document(request: Request, planned: Planned, costs: _Costs) -> Json:
-    return {
-        "model": request.source.arch.name,
-        "weights": request.source.weights,
-        "method": request.method,
+def _document(request: Request, result: _Result) -> Json:
+    source, made = request.source.manifest, result.artifact.manifest
+    document = {
+        "model": source.arch,
+        "weights": source.weights_from,
+        "method": request.table.method,
         "dry_run": request.output is None,
         "plan": {
-            "digest": planned.plan.digest(),
-            "groups": [encode(group) for group in planned.plan.decisions],
-            "notes": list(planned.plan.notes),
+            "digest": result.plan.digest(),
+            "groups": [encode(group) for group in result.plan.decisions],
+            "notes": list(result.plan.notes),
         },
-        "cost_dense": encode(costs.dense),
-        "cost_before": encode(costs.before),
-        "cost_after": encode(costs.after),
-        "oracle": encode(planned.oracle),
+        "cost_dense": encode(source.cost_before),
+        "cost_before": encode(source.cost_after),
+        "cost_after": encode(made.cost_after),
+        "oracle": encode(result.oracle),
     }
+    if request.output:
+        scores = {str(moment): encode(score) for moment, score in made.scores.items()}
+        document |= {"artifact": str(request.output), "digest": made.digest(), "metrics": scores}
+    if request.output and request.data and request.recipe:
+        document["caution"] = result.caution
+    return document
 
 
-def _metrics(metrics: dict[str, Score]) -> dict[str, Any]:
-    return {name: encode(score) for name, score in metrics.items()}
-
-
-def _print(
-    request: Request,
-    document: Json,
-    planned: Planned,
-    costs: _Costs,
-    metrics: dict[str, Score],
-) -> None:
-    if request.json:
-        output.print_json(document)
-        return
-    groups = [(g.name, g.size, g.requested, g.kept, g.reason) for g in planned.plan.decisions]
+def _print(request: Request, result: _Result) -> None:
+    source, made = request.source.manifest, result.artifact.manifest
+    groups = [(g.name, g.size, g.requested, g.kept, g.reason) for g in result.plan.decisions]
     output.show(
         output.table(("group", "size", "requested", "kept", "why"), groups),
-        _cost_table(costs),
+        _cost_table(source.cost_before, source.cost_after, made.cost_after),
     )
-    output.show(f"weights: {request.source.weights}; {_proof(planned)}")
-    for note in (*planned.plan.notes, *_alignment(planned.plan)):
+    output.show(f"weights: {source.weights_from}; {_proof(result.oracle)}")
+    for note in (*result.plan.notes, *_alignment(result.plan)):
         output.show(f"note: {note}")
-    for name, score in metrics.items():
-        output.show(f"{name}: {score.describe()}")
-    if document.get("caution"):
-        output.show(f"note on val: {document['caution']}")
+    for moment, score in made.scores.items():
+        output.show(f"{moment}: {score.describe()}")
+    if result.caution:
+        output.show(f"note on val: {result.caution}")
     if request.output:
         output.show(f"written: {request.output}. MACs are not speed: compress bench measures it.")
 
 
-def _cost_table(costs: _Costs) -> Table:
+def _cost_table(dense: Cost, before: Cost, after: Cost) -> Table:
     """Return sizes and shares; of a model that was pruned before, against its dense form too."""
-    again = costs.dense != costs.before
-    moments = (costs.dense, costs.before, costs.after) if again else (costs.before, costs.after)
-    columns = (("dense",) if again else ()) + ("before", "after", "share")
-    rows = []
-    for words, name in (
-        ("parameters", "params"),
-        ("MACs (conv + linear)", "macs"),
-        ("MACs (thop)", "thop_macs"),
-    ):
-        values = [getattr(cost, name) for cost in moments]
-        shown = ["-" if value is None else f"{value:,}" for value in values]
-        shares = [
-            "" if not value or values[-1] is None else f"{values[-1] / value:.3f}" for value in values[:-1]
-        ]
-        rows.append((words, *shown, *reversed(shares)))
-    return output.table(("", *columns, "share of dense") if again else ("", *columns), rows)
+    again = dense != before
+    moments = (dense, before, after) if again else (before, after)
+    columns = ("", *(("dense",) if again else ()), "before", "after", "share")
+    rows = [
+        _cost_row("parameters", [cost.params for cost in moments]),
+        _cost_row("MACs (conv + linear)", [cost.macs for cost in moments]),
+        _cost_row("MACs (thop)", [cost.thop_macs for cost in moments]),
+    ]
+    return output.table((*columns, "share of dense") if again else columns, rows)
+
+
+def _cost_row(words: str, values: Sequence[int | None]) -> tuple[str, ...]:
+    """Return a row of one cost at several moments, and the last one's share of those before it."""
+    last = values[-1]
+    shown = ["-" if value is None else f"{value:,}" for value in values]
+    shares = ["" if not value or last is None else f"{last / value:.3f}" for value in values[:-1]]
+    return (words, *shown, *reversed(shares))
 
 
 def _alignment(plan: PrunePlan) -> tuple[str, ...]:
@@ -214,8 +167,7 @@ def _alignment(plan: PrunePlan) -> tuple[str, ...]:
     )
 
 
-def _proof(planned: Planned) -> str:
-    oracle = planned.oracle
+def _proof(oracle: OracleReport) -> str:
     if oracle.refused:
         return f"the oracle does not apply: {oracle.refused}"
     return (

@@ -7,9 +7,11 @@ import torch
 
 from compressor.artifact import Manifest
 from compressor.base.documents import encode
+from compressor.chain.folder import Completed, run_chain
+from compressor.chain.recipes import DryRun, dry_run
+from compressor.chain.settings import Pipeline
 from compressor.cli import output
-from compressor.pipeline.chain import Completed, DryRun, dry_run, run_chain
-from compressor.pipeline.settings import Pipeline
+from compressor.scores import Moment
 
 
 def plan(pipeline: Pipeline, recipe: Path, *, json: bool) -> None:
@@ -58,14 +60,14 @@ def _plan(dry: DryRun) -> dict[str, Any]:
         "digest": plan.digest(),
         "groups": [encode(group) for group in plan.decisions],
         "notes": list(plan.notes),
-        "oracles": [encode(planned.oracle) for planned in dry.planned],
+        "oracles": [encode(oracle) for oracle in dry.oracles],
     }
 
 
 def _made(done: Completed) -> dict[str, Any]:
     return {
         "data": done.manifest.data,
-        "metrics": {name: encode(score) for name, score in done.manifest.metrics.items()},
+        "metrics": {str(moment): encode(score) for moment, score in done.manifest.scores.items()},
         "stages": [
             {
                 "name": stage.name,
@@ -95,7 +97,7 @@ def _scored(done: Completed) -> list[tuple[str, str, str, str]]:
     dense, pruned = _costs(done.manifest)
     rows = []
     for moment, cost in (("dense", dense), ("pruned", pruned), ("fine-tuned", pruned)):
-        score = done.manifest.metrics.get(f"test {moment}")
+        score = done.manifest.scores.get(Moment("test", moment))
         if score is not None:
             rows.append((moment, cost[1], cost[2], score.describe()))
     return rows

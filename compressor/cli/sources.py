@@ -1,42 +1,19 @@
-"""From what the user typed to a model in memory."""
+"""From what the user typed to an artifact in memory."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from compressor.artifact import Manifest, architecture_of, is_artifact, load_artifact, read_manifest
+from compressor.artifact import Artifact, architecture_of, is_artifact, read_manifest
 from compressor.base.files import exists
 from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.errors import BackendMissingError, UsageError
-from compressor.plan import PrunePlan
-from compressor.weights import built
 from compressor.zoo import NOBODY, Architecture, Trust, find
 from export.backends import check_device
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A model and where it came from.
-
-    Attributes:
-        model: in evaluation mode.
-        arch: its architecture, with arguments and input.
-        plan: what was already removed from it.
-        weights: a sentence on its weights.
-        manifest: of the artifact it came from, or None.
-    """
-
-    model: nn.Module
-    arch: Architecture
-    plan: PrunePlan
-    weights: str
-    manifest: Manifest | None = None
-
 
 Levers = Mapping[str, int | None]
 """``proposals`` and ``detections`` of a detector, None where the model's own number holds."""
@@ -55,7 +32,7 @@ def open_model(
     levers: Levers | None = None,
     trust: Trust = NOBODY,
     seed: int = 0,
-) -> Source:
+) -> Artifact:
     """Open an artifact folder, or build a model by name and load a checkpoint into it.
 
     ``seed`` is of PyTorch, set before anything is built: random weights are the same whenever a command is
@@ -65,7 +42,12 @@ def open_model(
         UsageError: there is no such model, or the options do not fit it.
     """
     if is_artifact(Path(name)):
-        return _from_artifact(Path(name), weights, classes, shape, levers or {}, trust)
+        if weights or classes:
+            raise UsageError(
+                f"{name} is an artifact and brings its own weights and classes",
+                "leave out --weights and --classes.",
+            )
+        return open_artifact(Path(name), shape, levers or {}, trust)
     if Path(name).is_dir():
         raise UsageError(
             f"{name} is a folder but no artifact: it has no manifest.json", "give the folder of -o."
@@ -74,8 +56,7 @@ def open_model(
     torch.manual_seed(seed)
     options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     options |= _pulled(arch, levers or {})
-    model, arch, words = built(arch, weights, options, parse_shapes(shape) if shape else None)
-    return Source(model=model, arch=arch, plan=PrunePlan(arch=arch.name, steps=()), weights=words)
+    return Artifact.dense(arch, weights, options, parse_shapes(shape) if shape else None)
 
 
 def _pulled(arch: Architecture, levers: Levers) -> dict[str, int]:
@@ -89,7 +70,7 @@ def _pulled(arch: Architecture, levers: Levers) -> dict[str, int]:
 
 def open_artifact(
     path: Path, shape: str | None, levers: Levers, trust: Trust = NOBODY
-) -> tuple[nn.Module, Manifest]:
+) -> Artifact:
     """Load an artifact and say whose code that imports.
 
     Raises:
@@ -111,7 +92,7 @@ def announce(path: Path, trust: Trust) -> None:
         output.say(f"{path} is built by {foreign(manifest.arch)}, which is imported")
 
 
-def opened(path: Path, shape: str | None, levers: Levers, trust: Trust) -> tuple[nn.Module, Manifest]:
+def opened(path: Path, shape: str | None, levers: Levers, trust: Trust) -> Artifact:
     """Load an artifact; a detector may be given another input size and other numbers of boxes.
 
     Raises:
@@ -121,25 +102,7 @@ def opened(path: Path, shape: str | None, levers: Levers, trust: Trust) -> tuple
     arch = architecture_of(read_manifest(path, trust))
     if shape and not arch.levers:
         raise UsageError(f"{path} is an artifact and brings its own input", "leave out --input.")
-    return load_artifact(path, _pulled(arch, levers), parse_shapes(shape) if shape else None, trust=trust)
-
-
-def _from_artifact(
-    path: Path, weights: Path | None, classes: int | None, shape: str | None, levers: Levers, trust: Trust
-) -> Source:
-    if weights or classes:
-        raise UsageError(
-            f"{path} is an artifact and brings its own weights and classes",
-            "leave out --weights and --classes.",
-        )
-    model, manifest = open_artifact(path, shape, levers, trust)
-    return Source(
-        model=model,
-        arch=architecture_of(manifest),
-        plan=manifest.plan,
-        weights=manifest.weights_from,
-        manifest=manifest,
-    )
+    return Artifact.load(path, _pulled(arch, levers), parse_shapes(shape) if shape else None, trust=trust)
 
 
 def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:

@@ -99,7 +99,7 @@ def _from_string(
     graph: ChannelGraph, spec: RateSpec, layouts: Mapping[str, Layout], arch: str, settled: Units
 ) -> Ids:
     name, layout = _layout(spec, layouts, arch)
-    rates = parse_rates(spec.rates)
+    layout, rates = spec.read(layout), parse_rates(spec.rates)
     check_length(layout, rates, arch, name)
     kept = _uniform(kept_units(graph), 0, settled)
     chosen: dict[int, tuple[str, int]] = {}

@@ -4,7 +4,7 @@ The layout belongs to an architecture and to the authors whose strings it reads.
 authors do: int(c * (1 - r)) in float64, so that int(320 * (1 - 0.9)) is 31.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +28,15 @@ class Layout(Protocol):
         Raises:
             UsageError: the numbers contradict each other.
         """
+
+
+Reading = Callable[[Layout], Layout]
+"""How a layout is meant where a string is not read as its authors wrote it."""
+
+
+def as_written(layout: Layout) -> Layout:
+    """Return the layout itself."""
+    return layout
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,10 @@ class Shot:
         return self.total - self.number + 1
 
 
+ONLY = Shot(number=1, total=1)
+"""A cut that is made at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShotLayout:
     """A layout that reads the rates of one shot, against the widths of the dense model.

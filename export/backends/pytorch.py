@@ -109,10 +109,9 @@ class TorchBackend:
 
 
 def _artifact(path: Path, trust: Trust) -> tuple[nn.Module, InputSpec]:
-    from compressor.artifact import architecture_of, load_artifact
+    from compressor.artifact import Artifact
 
-    model, manifest = load_artifact(path, trust=trust)
-    return architecture_of(manifest).deployed(model, manifest.input)
+    return Artifact.load(path, trust=trust).deployed()
 
 
 BACKENDS.register("torch")(TorchBackend(load=_artifact))

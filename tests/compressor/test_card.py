@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 from compressor.artifact import CARD, Manifest, save_artifact, unpruned
 from compressor.base.text import foreign
-from compressor.card import model_card
+from compressor.artifact.card import model_card
 from compressor.scores import Accuracy
 from compressor.zoo import find
 

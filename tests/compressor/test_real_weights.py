@@ -9,7 +9,7 @@ import pytest
 
 from compressor.data import open_data
 from compressor.training import evaluate
-from compressor.weights import load_weights
+from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 from tests import zygote
 

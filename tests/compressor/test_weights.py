@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from compressor.errors import UsageError
-from compressor.weights import built, load_weights, read_state
+from compressor.artifact.weights import built, load_weights, read_state
 from compressor.zoo import find
 
 ARCH = find("resnet20_cifar")

@@ -10,9 +10,9 @@ from bench.fuzz import Subject, main
 from bench.fuzz_kinds import KINDS, document_kind
 from compressor.base.documents import encode, read_json
 from compressor.cli.inspect_cache import DENSE, open_qualities
-from compressor.pipeline.files import pipeline_from_tables, read_tables
-from compressor.pipeline.record import RunRecord
-from compressor.pipeline.stages import Stage
+from compressor.chain.files import pipeline_from_tables, read_tables
+from compressor.chain.record import RunRecord
+from compressor.chain.work import Stage
 
 _RECIPE = '[model]\narch = "resnet20_cifar"\n[prune]\nmacs = 0.5\n[training]\nepochs = 3\nlr = 0.1\n'
 

@@ -7,11 +7,11 @@ import pytest
 
 from compressor.channels import trace
 from compressor.errors import UsageError
-from compressor.pipeline.chain import dry_run
-from compressor.pipeline.cut import prune_shot
-from compressor.pipeline.files import pipeline_from_tables
-from compressor.pipeline.models import dense
-from compressor.pipeline.settings import Pipeline
+from compressor.chain.chain import dry_run
+from compressor.chain.cut import prune_shot
+from compressor.chain.files import pipeline_from_tables
+from compressor.chain.models import dense
+from compressor.chain.settings import Pipeline
 from compressor.prune import Planned
 from compressor.rates.shots import Shot, dense_widths, spec_of_shot
 from compressor.types import Cost, RateSpec

@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from compressor.errors import UsageError
-from compressor.weights import load_weights
+from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 from export.backends import Array
 from export.metadata import read_metadata

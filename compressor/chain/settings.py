@@ -70,7 +70,7 @@ class PruneTable:
         if len(given) != 1:
             raise UsageError(
                 f"how much to remove is not clear: {' and '.join(given) or 'nothing'} given",
-                f"give one of {', '.join(_TARGETS)}.",
+                f"give one of {', '.join(f'--{name}' for name in _TARGETS)}; in a recipe without the dashes.",
             )
         if self.layout is not None and self.rates is None:
             raise UsageError("layout reads rates, and there are none", "give rates, or leave layout out.")
@@ -81,6 +81,35 @@ class PruneTable:
                 f"shots is {self.shots}, but calibration_epochs is {self.calibration_epochs}",
                 "shots above 1 and epochs between them go together, for instance 10 and 100.",
             )
+
+    def request(self, *, outside: tuple[str, ...] = ()) -> RateSpec:
+        """Return the request for the whole cut; modules that match ``outside`` stay whole too."""
+        target = next(name for name in _TARGETS if getattr(self, name) is not None)
+        return RateSpec(
+            target=target,
+            rates=self.rates or "",
+            layout=self.layout,
+            fraction=0.0 if target == "rates" else getattr(self, target),
+            scope=self.scope,
+            round_to=self.round_to,
+            protect=(*self.keep, *outside),
+            own_rates=tuple(self.rate_of.items()),
+            max_rate=self.max_rate,
+            allow_inexact=self.allow_inexact,
+        )
+
+    def describe(self) -> str:
+        """Return method and request in words."""
+        options = [f"{key}={_word(value)}" for key, value in self.options.items()]
+        spec = self.request()
+        asked = spec.rates if spec.target == "rates" else f"{spec.target} {spec.fraction} {spec.scope}"
+        extra = [f"widths in multiples of {self.round_to}"] if self.round_to > 1 else []
+        extra += [f"{self.shots} shots"] if self.shots > 1 else []
+        return ", ".join([self.method, *options, asked, *extra])
+
+
+def _word(value: Option) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _TARGETS: tuple[Target, ...] = ("rates", "rate", "macs", "params")
@@ -140,20 +169,3 @@ class Pipeline:
     training: Recipe = field(default_factory=Recipe)
     export: ExportTable = field(default_factory=ExportTable)
     expect: ExpectTable = field(default_factory=ExpectTable)
-
-
-def rate_spec(table: PruneTable, *, outside: tuple[str, ...] = ()) -> RateSpec:
-    """Return the request for the whole cut; modules that match ``outside`` stay whole too."""
-    target = next(name for name in _TARGETS if getattr(table, name) is not None)
-    return RateSpec(
-        target=target,
-        rates=table.rates or "",
-        layout=table.layout,
-        fraction=0.0 if target == "rates" else getattr(table, target),
-        scope=table.scope,
-        round_to=table.round_to,
-        protect=(*table.keep, *outside),
-        own_rates=tuple(table.rate_of.items()),
-        max_rate=table.max_rate,
-        allow_inexact=table.allow_inexact,
-    )

@@ -1,4 +1,4 @@
-"""Artifacts: a folder with a manifest, the weights, and a model card. Nothing in it is ever executed.
+"""Artifact folders: a manifest, the weights, and a model card. Nothing in one is ever executed.
 
 A model comes back as it was built: the constructor by name, then the plan, then a strict load. Writing goes
 to a temporary folder that is renamed when complete, so that an artifact exists whole or not at all.
@@ -7,7 +7,7 @@ to a temporary folder that is renamed when complete, so that an artifact exists 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,136 +15,22 @@ import torch
 from torch import nn
 
 import compressor
-from compressor.base.documents import (
-    Json,
-    check_schema,
-    decode,
-    digest,
-    encode,
-    read_json,
-    to_json,
-)
+from compressor.artifact.card import model_card
+from compressor.artifact.manifest import Manifest, architecture_of, manifest_from_json, manifest_to_json
+from compressor.artifact.vetting import vetted, vetted_weights
+from compressor.base.documents import digest, read_json, to_json
 from compressor.base.files import whole_folder
 from compressor.base.locks import owned
 from compressor.base.text import foreign, writable
-from compressor.card import model_card
-from compressor.cost import macs_of, measure
+from compressor.cost import macs_of
 from compressor.errors import ArtifactError, UsageError
-from compressor.plan import PrunePlan, plan_from_json, plan_to_json
-from compressor.scores import Score
 from compressor.shrink import shrink
-from compressor.types import Cost, InputSpec, OracleReport, Recipe
-from compressor.vetting import vetted, vetted_weights
-from compressor.zoo import NOBODY, Architecture, Trust, find
+from compressor.zoo import NOBODY, Trust
 
-SCHEMA_VERSION = 1
 MANIFEST, WEIGHTS, CARD = "manifest.json", "model.safetensors", "README.md"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What an artifact is and where it came from.
-
-    Attributes:
-        arch: architecture name.
-        arch_kwargs: constructor arguments.
-        input: shapes and normalisation.
-        plan: what was removed; no steps for a dense model.
-        method: the criterion or method, with its options, in words.
-        cost_before: of the dense model.
-        cost_after: of this one.
-        weights_from: the checkpoint it started from, or "random initialisation".
-        data: dataset spec it was trained on, "" for none.
-        metrics: scores by split and moment, for instance ``test after``.
-        recipe: of the last training, or None.
-        oracle: how the plan was checked, or None for a dense model.
-        environment: versions that made it.
-        sha256: digest of the weights file.
-    """
-
-    arch: str
-    arch_kwargs: dict[str, Any]
-    input: InputSpec
-    plan: PrunePlan
-    method: str
-    cost_before: Cost
-    cost_after: Cost
-    weights_from: str
-    data: str = ""
-    metrics: dict[str, Score] = field(default_factory=dict)
-    recipe: Recipe | None = None
-    oracle: OracleReport | None = None
-    environment: dict[str, str] = field(default_factory=dict)
-    sha256: str = ""
-
-    def digest(self) -> str:
-        """Return the sha256 of the manifest, which contains that of the weights: the artifact's identity."""
-        return digest(manifest_to_json(self))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fields:
-    """The manifest without its plan, which has a schema version of its own."""
-
-    arch: str
-    arch_kwargs: dict[str, Any]
-    input: InputSpec
-    method: str
-    cost_before: Cost
-    cost_after: Cost
-    weights_from: str
-    data: str
-    metrics: dict[str, Score]
-    recipe: Recipe | None
-    oracle: OracleReport | None
-    environment: dict[str, str]
-    sha256: str
-
-
-def unpruned(model: nn.Module, arch: Architecture, *, weights_from: str, method: str = "dense") -> Manifest:
-    """Return the manifest of a model from which nothing was removed; its cost is measured."""
-    cost = measure(arch.view(model), arch.example())
-    return Manifest(
-        arch=arch.name,
-        arch_kwargs=dict(arch.kwargs),
-        input=arch.input,
-        plan=PrunePlan(arch=arch.name, steps=()),
-        method=method,
-        cost_before=cost,
-        cost_after=cost,
-        weights_from=weights_from,
-    )
-
-
-def manifest_to_json(manifest: Manifest) -> Json:
-    """Return a manifest as JSON, schema version first."""
-    fields = encode(replace(manifest, plan=PrunePlan(arch=manifest.arch, steps=())))
-    return {"schema_version": SCHEMA_VERSION, **fields, "plan": plan_to_json(manifest.plan)}
-
-
-def manifest_from_json(data: Json, where: str) -> Manifest:
-    """Rebuild a manifest.
-
-    Raises:
-        ArtifactError: another schema version, or fields that do not fit.
-    """
-    check_schema(data, SCHEMA_VERSION, where)
-    rest = {k: v for k, v in data.items() if k not in ("schema_version", "plan", "digest")}
-    fields = decode(_Fields, rest, where)
-    plan = plan_from_json(data.get("plan", {}), f"{where}: plan")
-    return Manifest(plan=plan, **{name: getattr(fields, name) for name in _Fields.__slots__})
-
-
-def architecture_of(manifest: Manifest) -> Architecture:
-    """Return the architecture that a manifest names, with its arguments and input.
-
-    Raises:
-        UsageError: an argument is none that the architecture declares.
-    """
-    return find(manifest.arch).given(manifest.arch_kwargs, manifest.input)
-
-
-def save_artifact(model: nn.Module, manifest: Manifest, path: Path) -> Manifest:
+def write_artifact(model: nn.Module, manifest: Manifest, path: Path) -> Manifest:
     """Write an artifact and return its manifest, digest and environment filled in.
 
     Raises:
@@ -194,7 +80,7 @@ def _serialised(model: nn.Module) -> bytes:
     return bytes(save(tensors))
 
 
-def load_artifact(
+def read_artifact(
     path: Path,
     options: Mapping[str, Any] | None = None,
     shapes: tuple[tuple[int, ...], ...] | None = None,

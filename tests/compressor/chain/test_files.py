@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from compressor.errors import UsageError
-from compressor.pipeline.files import (
+from compressor.chain.files import (
     pipeline_from_tables,
     pipeline_to_toml,
     read_tables,
     with_changes,
 )
-from compressor.pipeline.settings import rate_spec
+from compressor.chain.settings import rate_spec
 
 FULL = """
 [model]

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from compressor.base.documents import read_toml
-from compressor.errors import UsageError
-from compressor.pipeline.settings import (
+from compressor.chain.settings import (
     DataTable,
     ExpectTable,
     ExportTable,
@@ -19,6 +18,7 @@ from compressor.pipeline.settings import (
     Pipeline,
     PruneTable,
 )
+from compressor.errors import UsageError
 from compressor.registry import unknown_name
 from compressor.training import recipe_from_table
 from compressor.types import Recipe

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from compressor.pipeline.files import pipeline_from_tables
-from compressor.pipeline.settings import Pipeline
-from compressor.pipeline.stages import stages_of
+from compressor.chain.files import pipeline_from_tables
+from compressor.chain.settings import Pipeline
+from compressor.chain.stages import stages_of
 
 
 def pipeline(**tables: Any) -> Pipeline:

@@ -1,16 +1,13 @@
 """The model card of an artifact, written from its manifest."""
 
 import json
-from typing import TYPE_CHECKING
 
+from compressor.artifact.manifest import Manifest
 from compressor.base.text import foreign, markdown
-
-if TYPE_CHECKING:
-    from compressor.artifact import Manifest
-    from compressor.types import Cost
+from compressor.types import Cost
 
 
-def model_card(manifest: "Manifest") -> str:
+def model_card(manifest: Manifest) -> str:
     """Return the text of an artifact's README.md."""
     before, after = manifest.cost_before, manifest.cost_after
     lines = [
@@ -38,7 +35,7 @@ def model_card(manifest: "Manifest") -> str:
             else []
         ),
         "",
-        "Load it with `from compressor.artifact import load_artifact`.",
+        "Load it with `compressor.load(\"FOLDER\")`, or give its folder to any command of `compress`.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -48,7 +45,7 @@ def _quoted(text: str) -> str:
     return json.dumps(foreign(text), ensure_ascii=False)
 
 
-def _shapes(manifest: "Manifest") -> str:
+def _shapes(manifest: Manifest) -> str:
     return ", ".join("x".join(str(n) for n in shape) for shape in manifest.input.shapes)
 
 
@@ -56,21 +53,21 @@ def _row(name: str, before: int, after: int) -> str:
     return f"| {name} | {before:,} | {after:,} | {after / max(before, 1):.1%} |"
 
 
-def _thop_row(before: "Cost", after: "Cost") -> list[str]:
+def _thop_row(before: Cost, after: Cost) -> list[str]:
     if before.thop_macs is None or after.thop_macs is None:
         return []
     return [_row("MACs as thop counts them", before.thop_macs, after.thop_macs)]
 
 
-def _accuracy(manifest: "Manifest") -> list[str]:
-    if not manifest.metrics:
+def _accuracy(manifest: Manifest) -> list[str]:
+    if not manifest.scores:
         return ["", "Accuracy was not measured."]
-    rows = [f"- {markdown(moment)}: {score.describe()}" for moment, score in manifest.metrics.items()]
+    rows = [f"- {markdown(str(moment))}: {score.describe()}" for moment, score in manifest.scores.items()]
     return ["", f"Accuracy on {markdown(manifest.data)}:", "", *rows, *_val_caution(manifest)]
 
 
-def _val_caution(manifest: "Manifest") -> list[str]:
-    if not any(moment.startswith("val ") for moment in manifest.metrics):
+def _val_caution(manifest: Manifest) -> list[str]:
+    if not any(moment.split == "val" for moment in manifest.scores):
         return []
     return [
         "",

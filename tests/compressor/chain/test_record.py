@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from compressor.errors import ArtifactError, CompressError, UsageError
-from compressor.pipeline.record import RunRecord
-from compressor.pipeline.stages import Stage
+from compressor.chain.record import RunRecord
+from compressor.chain.work import Stage
 
 FIRST = Stage(name="prune", action="prune", parent="", output="one.bin")
 SECOND = Stage(name="export", action="export", parent="prune", output="two.bin")

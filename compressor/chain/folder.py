@@ -1,38 +1,25 @@
-"""Going through the stages of a pipeline in a run folder."""
+"""Going through the stages of a recipe in a run folder, which can be continued."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from compressor.artifact import Manifest, read_manifest
+from compressor.artifact import Artifact, Manifest, read_manifest
 from compressor.base.documents import Json, encode
 from compressor.base.locks import owned
+from compressor.chain.files import pipeline_to_toml
+from compressor.chain.job import Job
+from compressor.chain.recipes import Say, job_of, rehearse
+from compressor.chain.record import Finished, RunRecord
+from compressor.chain.settings import Pipeline
+from compressor.chain.stages import stages_of
+from compressor.chain.work import Stage
+from compressor.chain.work.evaluate import Evaluate
+from compressor.chain.work.train import Train
 from compressor.errors import CompressError, UsageError
-from compressor.pipeline.actions import Job, perform, rehearse
-from compressor.pipeline.cut import prune_shot
-from compressor.pipeline.files import pipeline_to_toml
-from compressor.pipeline.models import dense
-from compressor.pipeline.record import Finished, RunRecord
-from compressor.pipeline.settings import Pipeline
-from compressor.pipeline.stages import Stage, stages_of
-from compressor.prune import Planned
 from compressor.zoo import Trust
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DryRun:
-    """What pruning would do, without any training.
-
-    Attributes:
-        manifest: of the pruned model.
-        planned: the plan of every shot.
-    """
-
-    manifest: Manifest
-    planned: tuple[Planned, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +39,27 @@ class Completed:
     skipped: tuple[str, ...]
 
 
-def dry_run(pipeline: Pipeline) -> DryRun:
-    """Prune in memory and check what the file expects; nothing is trained or written.
+class Folder:
+    """Keeps what stages make in a run folder."""
 
-    Raises:
-        CompressError: as for ``compress prune``.
-    """
-    model, manifest = dense(pipeline)
-    planned = []
-    for stage in stages_of(pipeline):
-        if stage.shot is not None:
-            model, manifest, plan = prune_shot(pipeline, model, manifest, stage.shot)
-            planned.append(plan)
-    return DryRun(manifest=manifest, planned=tuple(planned))
+    def __init__(self, folder: Path, stages: tuple[Stage, ...], trust: Trust) -> None:
+        self._outputs = {stage.name: folder / stage.output for stage in stages}
+        self._trust = trust  # in the recipe's own factory, which may build the models
+
+    def get(self, name: str) -> Artifact:
+        """Read what a stage made."""
+        return Artifact.load(self._outputs[name], trust=self._trust)
+
+    def put(self, name: str, artifact: Artifact) -> None:
+        """Write what a stage made."""
+        artifact.save(self._outputs[name])
+
+    def path(self, name: str) -> Path:
+        """Return where a stage's output lies."""
+        return self._outputs[name]
 
 
-def run_chain(
-    pipeline: Pipeline, folder: Path, *, device: torch.device, say: Callable[[str], None]
-) -> Completed:
+def run_chain(pipeline: Pipeline, folder: Path, *, device: torch.device, say: Say) -> Completed:
     """Run the stages that are not finished yet.
 
     Args:
@@ -88,42 +78,42 @@ def run_chain(
         return _continued(pipeline, folder, device, say)
 
 
-def _continued(
-    pipeline: Pipeline, folder: Path, device: torch.device, say: Callable[[str], None]
-) -> Completed:
+def _continued(pipeline: Pipeline, folder: Path, device: torch.device, say: Say) -> Completed:
     record = RunRecord.open(folder, _settings(pipeline))
+    stages, trust = stages_of(pipeline), Trust.of([pipeline.model.arch])
+    job = job_of(pipeline, Folder(folder, stages, trust), device, say)
     if record.empty:
-        rehearse(pipeline)
-    stages = stages_of(pipeline)
-    outputs = {stage.name: folder / stage.output for stage in stages}
-    job = Job(pipeline=pipeline, device=device, outputs=outputs, say=say)
+        rehearse(job, pipeline)
     record.start(pipeline_to_toml(pipeline))
     done, skipped = [], []
     for stage in stages:
         entry = record.finished(stage)
         if entry is not None:
-            say(f"{stage.name}: done before, {job.outputs[stage.name]}")
+            say(f"{stage.name}: done before, {job.store.path(stage.name)}")
             skipped.append(stage.name)
-        done.append(entry or _performed(job, stage, record, say))
-    final = next(stage for stage in stages if stage.action == "eval")
+        done.append(entry or _performed(job, stage, record))
+    final = next(stage.name for stage in stages if isinstance(stage.work, Evaluate))
     return Completed(
         folder=folder,
-        manifest=read_manifest(job.outputs[final.name], Trust.of([pipeline.model.arch])),
+        manifest=read_manifest(job.store.path(final), trust),
         stages=tuple(done),
         skipped=tuple(skipped),
     )
 
 
-def _performed(job: Job, stage: Stage, record: RunRecord, say: Callable[[str], None]) -> Finished:
-    epochs = f" for {stage.recipe.epochs} epochs" if stage.recipe else ""
-    say(f"{stage.name}{epochs} ...")
+def _performed(job: Job, stage: Stage, record: RunRecord) -> Finished:
+    job.say(f"{stage.name} ...")
     record.clear(stage)
     try:
-        perform(job, stage)
+        made = stage.work.carry_out(job, stage, job.made(stage.parent))
+        if made is not None:
+            job.store.put(stage.name, made)
     except CompressError:
         record.abandon()
         raise
-    say(f"{stage.name}: {job.outputs[stage.name]}")
+    job.say(f"{stage.name}: {job.store.path(stage.name)}")
+    if isinstance(stage.work, Train) and job.data.val_caution:
+        job.say(f"note on val: {job.data.val_caution}")
     return record.add(stage)
 
 

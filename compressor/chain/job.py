@@ -1,0 +1,84 @@
+"""What all stages of one chain share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from compressor.artifact import Artifact
+from compressor.data import DataSplits, ImageSet
+from compressor.errors import UsageError
+from compressor.scores import Score
+from compressor.training import TASKS
+from compressor.training.records import TrainResult
+
+
+def _nobody(result: TrainResult) -> None:
+    """Hear nothing."""
+
+
+class Store(Protocol):
+    """Where the outputs of stages are kept: in memory, or in a run folder."""
+
+    def get(self, name: str) -> Artifact:
+        """Return what the stage called ``name`` made."""
+
+    def put(self, name: str, artifact: Artifact) -> None:
+        """Keep what a stage made."""
+
+    def path(self, name: str) -> Path:
+        """Return where a stage's output lies or will lie."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A chain that is being gone through.
+
+    Attributes:
+        open: returns what the chain starts from.
+        store: where outputs are kept.
+        spec: of the data set, as for ``--data``; None for none.
+        device: where training and scoring happen.
+        say: called with a line for people.
+        teacher: returns what is distilled from.
+        trained: called with what came of every training.
+    """
+
+    open: Callable[[], Artifact]
+    store: Store
+    spec: str | None
+    device: torch.device
+    say: Callable[[str], None]
+    teacher: Callable[[], nn.Module]
+    trained: Callable[[TrainResult], None] = _nobody
+
+    @cached_property
+    def start(self) -> Artifact:
+        """What the chain starts from; opened once, changed by no stage."""
+        return self.open()
+
+    @cached_property
+    def data(self) -> DataSplits:
+        """The data set, opened once for what the chain starts from.
+
+        Raises:
+            UsageError: there is none, or it does not fit the model.
+        """
+        if self.spec is None:
+            raise UsageError("this needs images", "give --data, for instance --data digits.")
+        start = self.start
+        return TASKS.get(start.arch.task).open(self.spec, start.input, start.module)
+
+    def made(self, name: str) -> Artifact:
+        """Return what a stage made; "" names what the chain starts from."""
+        return self.store.get(name) if name else self.start
+
+    def score(self, artifact: Artifact, images: ImageSet) -> Score:
+        """Return how well a model does; it is on the CPU afterwards, wherever it was scored."""
+        score = TASKS.get(artifact.arch.task).score(artifact.module, images, device=self.device)
+        artifact.module.cpu()
+        return score

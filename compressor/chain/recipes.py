@@ -1,0 +1,90 @@
+"""What a recipe file starts from, and a rehearsal of its cut."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from compressor.artifact import Artifact, Manifest
+from compressor.chain.job import Job, Store
+from compressor.chain.memory import Memory
+from compressor.chain.settings import Pipeline
+from compressor.chain.stages import stages_of
+from compressor.chain.work.prune import Prune
+from compressor.training import TASKS
+from compressor.types import OracleReport
+from compressor.zoo import find
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What pruning would do, without any training.
+
+    Attributes:
+        manifest: of the pruned model.
+        oracles: the proof of every shot.
+    """
+
+    manifest: Manifest
+    oracles: tuple[OracleReport, ...]
+
+
+def dense(pipeline: Pipeline) -> Artifact:
+    """Return the model before anything was done to it.
+
+    Raises:
+        UsageError: there is no such architecture, or the checkpoint does not fit it.
+    """
+    table = pipeline.model
+    weights = Path(table.weights) if table.weights else None
+    options: dict[str, Any] = {} if table.classes is None else {"num_classes": table.classes}
+    torch.manual_seed(pipeline.training.seed)
+    shapes = (table.input,) if table.input else None
+    return Artifact.dense(find(table.arch), weights, options, shapes)
+
+
+def job_of(pipeline: Pipeline, store: Store, device: torch.device, say: Say) -> Job:
+    """Return the job of a recipe: it starts from the dense model, which is its teacher too."""
+
+    def opened() -> Artifact:
+        return dense(pipeline)
+
+    return Job(
+        open=opened,
+        store=store,
+        spec=pipeline.data.spec if pipeline.data else None,
+        device=device,
+        say=say,
+        teacher=lambda: opened().module,
+    )
+
+
+def dry_run(pipeline: Pipeline) -> DryRun:
+    """Prune in memory and check what the file expects; nothing is trained or written.
+
+    Raises:
+        CompressError: as for ``compress prune``.
+    """
+    job = job_of(pipeline, Memory(None), torch.device("cpu"), lambda words: None)
+    artifact, oracles = job.start, []
+    for stage in stages_of(pipeline):
+        if isinstance(stage.work, Prune):
+            artifact = stage.work.carry_out(job, stage, artifact)
+            assert artifact.manifest.oracle is not None
+            oracles.append(artifact.manifest.oracle)
+    return DryRun(manifest=artifact.manifest, oracles=tuple(oracles))
+
+
+def rehearse(job: Job, pipeline: Pipeline) -> None:
+    """Find the mistakes that would otherwise show after hours: in method, weights and data.
+
+    Raises:
+        UsageError: one of them does not exist or does not fit.
+    """
+    Prune(table=pipeline.prune, seed=pipeline.training.seed).method()
+    start = job.start
+    TASKS.get(start.arch.task).check(start.module, job.data)

@@ -1,0 +1,73 @@
+"""What there is to do, in order, as data."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import ceil
+
+from compressor.chain.settings import Pipeline, PruneTable
+from compressor.chain.work import Stage
+from compressor.chain.work.evaluate import Evaluate
+from compressor.chain.work.export import Export
+from compressor.chain.work.prune import Prune
+from compressor.chain.work.train import Train
+from compressor.rates.shots import Shot
+from compressor.types import Recipe
+
+
+def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:
+    """Return the stages of a recipe file, first to last.
+
+    With K shots there are K pairs of pruning and ceil(calibration_epochs / K) epochs of training before the
+    long fine-tuning.
+    """
+    exported = [Stage(name="export", output="model.onnx", work=Export())] if pipeline.export.onnx else []
+    return _chained([*_scored(_shots(pipeline), pipeline.training), *exported])
+
+
+def stages_of_prune(
+    table: PruneTable, seed: int, recipe: Recipe | None, data: str | None
+) -> tuple[Stage, ...]:
+    """Return the stages of ``compress prune``: a cut, and training and scores where there are images."""
+    cut = Stage(name="prune", output="pruned", work=Prune(table=table, seed=seed))
+    return _chained(_scored([cut], recipe or Recipe(epochs=0)) if data else [cut])
+
+
+def stages_of_finetune(recipe: Recipe) -> tuple[Stage, ...]:
+    """Return the stages of ``compress finetune``: training, and scores before and after."""
+    scores = Evaluate(moments=(("before", ""), ("fine-tuned", "finetune")))
+    return _chained([_training(recipe), Stage(name="eval", output="model", work=scores)])
+
+
+def _chained(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """Let every stage start from what the one before it makes."""
+    found: list[Stage] = []
+    for stage in stages:
+        found.append(replace(stage, parent=found[-1].name if found else ""))
+    return tuple(found)
+
+
+def _shots(pipeline: Pipeline) -> list[Stage]:
+    total, seed = pipeline.prune.shots, pipeline.training.seed
+    whole = Prune(table=pipeline.prune, seed=seed, expect=pipeline.expect)
+    if total == 1:
+        return [Stage(name="prune", output="pruned", work=whole)]
+    between = Train(recipe=replace(pipeline.training, epochs=ceil(pipeline.prune.calibration_epochs / total)))
+    found = []
+    for number in range(1, total + 1):
+        shot = replace(whole, shot=Shot(number=number, total=total))
+        found.append(Stage(name=f"prune {number}/{total}", output=f"pruned-{number}", work=shot))
+        found.append(Stage(name=f"train {number}/{total}", output=f"trained-{number}", work=between))
+    return found
+
+
+def _scored(cut: list[Stage], recipe: Recipe) -> list[Stage]:
+    """Return a cut, the fine-tuning where there is any, and the scores of every moment."""
+    stages = [*cut, *([_training(recipe)] if recipe.epochs else [])]
+    pruned = [stage.name for stage in stages if isinstance(stage.work, Prune)]
+    trained = [stage.name for stage in stages if isinstance(stage.work, Train)]
+    moments = (("dense", ""), ("pruned", pruned[-1]), *(("fine-tuned", name) for name in trained[-1:]))
+    return [*stages, Stage(name="eval", output="model", work=Evaluate(moments=moments))]
+
+
+def _training(recipe: Recipe) -> Stage:
+    return Stage(name="finetune", output="tuned", work=Train(recipe=recipe))

@@ -1,0 +1,89 @@
+"""One shot of pruning: from a model and the settings to a smaller model."""
+
+from dataclasses import dataclass, field, replace
+
+from compressor.artifact import Artifact, Manifest
+from compressor.chain.job import Job
+from compressor.chain.settings import ExpectTable, PruneTable
+from compressor.chain.work import Stage
+from compressor.channels import trace
+from compressor.errors import UsageError
+from compressor.methods import Method, method_of, prune
+from compressor.prune import Batches
+from compressor.rates.layout import Reading, as_written
+from compressor.rates.shots import ONLY, Shot, ShotLayout, dense_widths, spec_of_shot
+from compressor.training import task
+from compressor.types import Cost, RateSpec
+from compressor.zoo import Architecture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prune:
+    """Pruning.
+
+    Attributes:
+        table: how, and how much.
+        seed: of methods that draw at random.
+        shot: which of how many.
+        expect: what the whole cut must leave.
+    """
+
+    table: PruneTable
+    seed: int = 0
+    shot: Shot = ONLY
+    expect: ExpectTable = field(default_factory=ExpectTable)
+
+    def carry_out(self, job: Job, stage: Stage, artifact: Artifact) -> Artifact:
+        """Return the smaller model.
+
+        Raises:
+            UsageError: the request makes no sense, or the whole cut does not cost what is expected.
+        """
+        method = self.method()
+        arch = artifact.arch
+        request = self.table.request(outside=arch.outside(self.table.parts))
+        asked = spec_of_shot(request, self.shot, _left(request, artifact.manifest))
+        asked = replace(asked, read=_reading(arch, self.shot))
+        batches, data = _images(job, method)
+        small = prune(artifact, asked, method, batches, words=self.table.describe(), data=data)
+        if self.shot.number == self.shot.total:
+            _check_cost(self.expect, small.manifest.cost_after)
+        return small
+
+    def method(self) -> Method[object]:
+        """Return the method with its options.
+
+        Raises:
+            UsageError: there is no such method or option.
+        """
+        return method_of(self.table.method, self.table.options, self.seed)
+
+
+def _images(job: Job, method: Method[object]) -> tuple[Batches | None, str]:
+    """Return the training images that a method looks at, and the name of their data set."""
+    if not method.looks or job.spec is None:
+        return None, ""
+    return task.calibration(job.data), job.spec
+
+
+def _reading(arch: Architecture, shot: Shot) -> Reading:
+    """Return how the rates of one shot are read."""
+    if shot.total == 1 or not arch.layouts:
+        return as_written
+    widths = dense_widths(trace(arch.view(arch.build()), arch.example()))
+    return lambda layout: ShotLayout(layout, shot.divisor, widths)
+
+
+def _left(request: RateSpec, manifest: Manifest) -> float:
+    before, now = manifest.cost_before, manifest.cost_after
+    return now.params / before.params if request.target == "params" else now.macs / before.macs
+
+
+def _check_cost(expect: ExpectTable, cost: Cost) -> None:
+    for name, wanted in (("params", expect.params), ("macs", expect.macs)):
+        found = getattr(cost, name)
+        if wanted is not None and found != wanted:
+            raise UsageError(
+                f"[expect] {name} is {wanted:,}, but the pruned model has {found:,}",
+                "correct it, or leave [expect] out where the rates were changed.",
+            )

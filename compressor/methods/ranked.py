@@ -1,0 +1,49 @@
+"""Ranking by one criterion and cutting at once: L1, CORING, HRank and their like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from torch import nn
+
+from compressor.artifact import Artifact
+from compressor.criteria import Criterion, criterion_of
+from compressor.prune import Batches, Planned, make_plan
+from compressor.types import RateSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The method of every criterion: nothing is trained before the cut.
+
+    Attributes:
+        criterion: what ranks the units.
+    """
+
+    criterion: Criterion
+
+    @classmethod
+    def by(cls, name: str, options: Mapping[str, object], seed: int) -> Self:
+        """Return the method that ranks by the criterion called ``name``.
+
+        Raises:
+            UsageError: there is none, or an option does not fit it.
+        """
+        return cls(criterion_of(name, options, seed))
+
+    @property
+    def looks(self) -> bool:
+        """Whether the criterion needs statistics of training images."""
+        return bool(self.criterion.needs)
+
+    def start(self, artifact: Artifact, request: RateSpec, batches: Batches | None) -> Planned:
+        """Trace, rank, allocate and prove; see `compressor.prune.make_plan`."""
+        return make_plan(artifact.module, artifact.arch, request, self.criterion, batches)
+
+    def prepare(self, model: nn.Module, state: Planned) -> nn.Module:
+        """Return the model itself."""
+        return model
+
+    def finish(self, model: nn.Module, state: Planned) -> Planned:
+        """Return the plan that was made at the start."""
+        return state
