@@ -24,12 +24,12 @@ from torch import nn
 from bench.accuracy_study import Cell, Method, Row, Study, WorkFile, run_cells, some_of, summary
 from bench.environment import environment
 from bench.real_weights import CHECKPOINTS
+from compressor.artifact.weights import load_weights
 from compressor.cost import measure
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
 from compressor.training import evaluate
 from compressor.types import RateSpec, Recipe
-from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 
 RESULTS: Final = Path(__file__).parent / "results" / "criteria_accuracy.json"

@@ -16,6 +16,7 @@ from bench.damage import damaged, restructured
 from bench.fuzz import Subject
 from bench.unmoved import weights_digest
 from compressor.artifact import load_artifact, save_artifact, unpruned
+from compressor.artifact.weights import built
 from compressor.base.documents import digest, encode, read_json
 from compressor.criteria import CRITERIA
 from compressor.data import open_data
@@ -24,7 +25,6 @@ from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.training.checkpoint import Identity, RunFolder
 from compressor.types import InputSpec, RateSpec
-from compressor.artifact.weights import built
 from compressor.zoo import find
 from detection.coco.records import read_document
 from export.metadata import read_input, read_precision

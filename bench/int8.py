@@ -25,6 +25,7 @@ from torch import nn
 from bench.accuracy_study import some_of
 from bench.environment import environment
 from bench.real_weights import CHECKPOINTS, EPOCH, ROW
+from compressor.artifact.weights import load_weights
 from compressor.criteria import CRITERIA
 from compressor.data import ImageSet, open_data
 from compressor.data.images import IndexedSet
@@ -33,7 +34,6 @@ from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.training import fine_tune
 from compressor.types import RateSpec
-from compressor.artifact.weights import load_weights
 from compressor.zoo import Architecture, find
 from export.backends import BACKENDS, SessionOptions
 from export.precision import Int8Settings, int8_auto, to_fp16, to_int8

@@ -26,11 +26,11 @@ from torch import nn
 
 from bench.accuracy_study import Method, Row, Study, WorkFile, run_cells, summary
 from bench.environment import environment
+from compressor.artifact.weights import load_weights
 from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet
 from compressor.training import evaluate
 from compressor.types import InputSpec, RateSpec, Recipe
-from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 
 RESULTS: Final = Path(__file__).parent / "results" / "one_by_one.json"

@@ -29,11 +29,11 @@ from bench.environment import environment
 from bench.learned import learned
 from bench.real_weights import CHECKPOINTS
 from compressor.artifact import Manifest, unpruned
+from compressor.artifact.weights import load_weights
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
 from compressor.errors import ParityError
 from compressor.types import Recipe
-from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 from detection.coco import CocoSet
 from detection.task import DETECTION

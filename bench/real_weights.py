@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from bench.environment import environment
+from compressor.artifact.weights import load_weights
 from compressor.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.data import open_data
@@ -27,7 +28,6 @@ from compressor.scores import Accuracy
 from compressor.shrink import shrink
 from compressor.training import evaluate, fine_tune
 from compressor.types import RateSpec, Recipe
-from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 
 RESULTS = Path(__file__).parent / "results" / "real_weights.json"

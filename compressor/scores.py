@@ -112,7 +112,7 @@ class Moment:
     when: str = ""
 
     def __str__(self) -> str:
-        return f"{self.split} {self.when}".rstrip()
+        return f"{self.split} {self.when}" if self.when else self.split
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -122,7 +122,9 @@ class Moment:
             UsageError: the text names no split.
         """
         split, _, when = text.partition(" ")
-        if not split or str(cls(split, when)) != text:
+        if not split or not when:
+            split, when = text, ""
+        if not text:
             raise UsageError(
                 f"{foreign(text)!r} is no moment of a score", "write split and moment: test pruned."
             )

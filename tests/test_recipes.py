@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
-
 from compressor.chain.chain import dry_run
+
 from compressor.chain.files import pipeline_from_tables, read_tables
 from compressor.chain.settings import Pipeline
 

@@ -35,7 +35,7 @@ def model_card(manifest: Manifest) -> str:
             else []
         ),
         "",
-        "Load it with `compressor.load(\"FOLDER\")`, or give its folder to any command of `compress`.",
+        'Load it with `compressor.load("FOLDER")`, or give its folder to any command of `compress`.',
     ]
     return "\n".join(lines) + "\n"
 

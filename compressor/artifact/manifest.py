@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from compressor.base.documents import Json, check_schema, decode, digest, encode
+from compressor.base.text import foreign
 from compressor.cost import measure
 from compressor.errors import ArtifactError, UsageError
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
@@ -80,8 +81,18 @@ class _Fields:
 
 
 def dense_manifest(model: nn.Module, arch: Architecture, weights_from: str) -> Manifest:
-    """Return the manifest of a model from which nothing was removed; its cost is measured."""
-    cost = measure(arch.view(model), arch.example())
+    """Return the manifest of a model from which nothing was removed; its cost is measured.
+
+    Raises:
+        UsageError: the model does not run on its input.
+    """
+    try:
+        cost = measure(arch.view(model), arch.example())
+    except RuntimeError as error:
+        raise UsageError(
+            f"{foreign(arch.name)} does not run on {arch.input.shapes}: {foreign(error)}",
+            "give the input that the model was made for: --input 3x224x224.",
+        ) from error
     return Manifest(
         arch=arch.name,
         arch_kwargs=dict(arch.kwargs),

@@ -13,6 +13,7 @@ from compressor.chain.memory import Memory
 from compressor.chain.settings import Pipeline
 from compressor.chain.stages import stages_of
 from compressor.chain.work.prune import Prune
+from compressor.plan import PrunePlan
 from compressor.training import TASKS
 from compressor.types import OracleReport
 from compressor.zoo import find
@@ -25,12 +26,27 @@ class DryRun:
     """What pruning would do, without any training.
 
     Attributes:
-        manifest: of the pruned model.
-        oracles: the proof of every shot.
+        shots: papers of the model after each shot, first to last.
     """
 
-    manifest: Manifest
-    oracles: tuple[OracleReport, ...]
+    shots: tuple[Manifest, ...]
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the pruned model."""
+        return self.shots[-1]
+
+    @property
+    def oracles(self) -> tuple[OracleReport, ...]:
+        """The proof of every shot."""
+        return tuple(shot.oracle for shot in self.shots if shot.oracle)
+
+    @property
+    def plans(self) -> tuple[PrunePlan, ...]:
+        """The plan of every shot alone."""
+        nothing = PrunePlan(arch=self.manifest.arch, steps=())
+        before = (nothing, *(shot.plan for shot in self.shots))
+        return tuple(shot.plan.after(earlier) for shot, earlier in zip(self.shots, before, strict=False))
 
 
 def dense(pipeline: Pipeline) -> Artifact:
@@ -70,13 +86,12 @@ def dry_run(pipeline: Pipeline) -> DryRun:
         CompressError: as for ``compress prune``.
     """
     job = job_of(pipeline, Memory(None), torch.device("cpu"), lambda words: None)
-    artifact, oracles = job.start, []
+    artifact, shots = job.start, []
     for stage in stages_of(pipeline):
         if isinstance(stage.work, Prune):
             artifact = stage.work.carry_out(job, stage, artifact)
-            assert artifact.manifest.oracle is not None
-            oracles.append(artifact.manifest.oracle)
-    return DryRun(manifest=artifact.manifest, oracles=tuple(oracles))
+            shots.append(artifact.manifest)
+    return DryRun(shots=tuple(shots))
 
 
 def rehearse(job: Job, pipeline: Pipeline) -> None:

@@ -68,9 +68,7 @@ def _pulled(arch: Architecture, levers: Levers) -> dict[str, int]:
     return {arch.levers[name]: value for name, value in given.items()}
 
 
-def open_artifact(
-    path: Path, shape: str | None, levers: Levers, trust: Trust = NOBODY
-) -> Artifact:
+def open_artifact(path: Path, shape: str | None, levers: Levers, trust: Trust = NOBODY) -> Artifact:
     """Load an artifact and say whose code that imports.
 
     Raises:

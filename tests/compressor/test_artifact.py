@@ -1,26 +1,25 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from compressor.artifact import Manifest, load_artifact, read_manifest, save_artifact
-from compressor.cost import measure
-from compressor.criteria import CRITERIA
+from compressor.artifact import Artifact, read_manifest
 from compressor.errors import ArtifactError, CompressError, UsageError
-from compressor.prune import make_plan
-from compressor.shrink import shrink
+from compressor.methods import prune
+from compressor.methods.ranked import Ranked
 from compressor.types import RateSpec, Recipe
 from compressor.zoo import find
 
 RELOAD = """
 import sys, torch
 from pathlib import Path
-from compressor.artifact import load_artifact
+from compressor.artifact import Artifact
 torch.set_num_threads(1)
-model, manifest = load_artifact(Path(sys.argv[1]))
+model = Artifact.load(Path(sys.argv[1])).module
 x = torch.load(sys.argv[2])
 with torch.no_grad():
     torch.save(model(x), sys.argv[3])
@@ -28,41 +27,32 @@ with torch.no_grad():
 
 
 @pytest.fixture(scope="module")
-def pruned() -> tuple[torch.nn.Module, Manifest]:
+def pruned() -> Artifact:
     torch.manual_seed(0)
-    arch = find("resnet20_cifar")
-    model = arch.build()
-    planned = make_plan(model, arch, RateSpec(target="macs", fraction=0.5), CRITERIA.get("l2")())
-    small = shrink(model, planned.plan)
-    manifest = Manifest(
-        arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input, plan=planned.plan, method="l2",
-        cost_before=measure(model, arch.example()), cost_after=measure(small, arch.example()),
-        weights_from="random initialisation", recipe=Recipe(warmup_epochs=1), oracle=planned.oracle,
-    )  # fmt: skip
-    return small, manifest
+    dense = Artifact.dense(find("resnet20_cifar"))
+    small = prune(dense, RateSpec(target="macs", fraction=0.5), Ranked.by("l2", {}, 0), words="l2")
+    return replace(small, manifest=replace(small.manifest, recipe=Recipe(warmup_epochs=1)))
 
 
 @pytest.fixture
-def saved(pruned: tuple[torch.nn.Module, Manifest], tmp_path: Path) -> Path:
-    save_artifact(*pruned, tmp_path / "a")
+def saved(pruned: Artifact, tmp_path: Path) -> Path:
+    pruned.save(tmp_path / "a")
     return tmp_path / "a"
 
 
-def test_a_fresh_process_computes_the_same_bits(
-    pruned: tuple[torch.nn.Module, Manifest], saved: Path, tmp_path: Path
-) -> None:
+def test_a_fresh_process_computes_the_same_bits(pruned: Artifact, saved: Path, tmp_path: Path) -> None:
     x = torch.randn(4, 3, 32, 32)
     torch.save(x, tmp_path / "x.pt")
     files = [str(saved), str(tmp_path / "x.pt"), str(tmp_path / "y.pt")]
     subprocess.run([sys.executable, "-c", RELOAD, *files], check=True)
     with torch.no_grad():
-        assert torch.equal(torch.load(tmp_path / "y.pt"), pruned[0].eval()(x))
+        assert torch.equal(torch.load(tmp_path / "y.pt"), pruned.module(x))
 
 
-def test_the_manifest_comes_back_as_it_was(saved: Path, pruned: tuple[torch.nn.Module, Manifest]) -> None:
+def test_the_manifest_comes_back_as_it_was(saved: Path, pruned: Artifact) -> None:
     manifest = read_manifest(saved)
-    assert manifest.plan == pruned[1].plan
-    assert manifest.recipe == pruned[1].recipe
+    assert manifest.plan == pruned.manifest.plan
+    assert manifest.recipe == pruned.manifest.recipe
     assert manifest.digest() == json.loads((saved / "manifest.json").read_text())["digest"]
     assert "| parameters | 269,722 |" in (saved / "README.md").read_text()
     assert sorted(p.name for p in saved.iterdir()) == ["README.md", "manifest.json", "model.safetensors"]
@@ -106,24 +96,24 @@ def _edit(folder: Path, **changes: object) -> None:
 def test_damage_is_refused_with_the_reason(saved: Path, damage: object, message: str) -> None:
     damage(saved)
     with pytest.raises(ArtifactError, match=message) as caught:
-        load_artifact(saved)
+        Artifact.load(saved)
     assert caught.value.hint
 
 
-def test_an_existing_folder_is_not_touched(saved: Path, pruned: tuple[torch.nn.Module, Manifest]) -> None:
+def test_an_existing_folder_is_not_touched(saved: Path, pruned: Artifact) -> None:
     before = (saved / "manifest.json").read_bytes()
     with pytest.raises(UsageError, match="exists"):
-        save_artifact(*pruned, saved)
+        pruned.save(saved)
     assert (saved / "manifest.json").read_bytes() == before
 
 
 def test_a_failed_write_leaves_nothing_behind(
-    pruned: tuple[torch.nn.Module, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pruned: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(CompressError, match="No space left"):
-        save_artifact(*pruned, tmp_path / "new")
+        pruned.save(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []

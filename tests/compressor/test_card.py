@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from compressor.artifact import CARD, Manifest, save_artifact, unpruned
-from compressor.base.text import foreign
+from compressor.artifact import Artifact, Manifest
 from compressor.artifact.card import model_card
-from compressor.scores import Accuracy
+from compressor.artifact.store import CARD
+from compressor.base.text import foreign
+from compressor.scores import Accuracy, Moment
 from compressor.zoo import find
 
 HOSTILE = (
@@ -35,20 +35,20 @@ HOSTILE = (
 
 
 @pytest.fixture(scope="module")
-def usual() -> tuple[torch.nn.Module, Manifest]:
-    arch = find("resnet20_cifar")
-    model = arch.build()
-    manifest = unpruned(model, arch, weights_from="random initialisation", method="l1")
+def usual() -> Artifact:
+    dense = Artifact.dense(find("resnet20_cifar"))
+    manifest = replace(dense.manifest, method="l1")
     score = Accuracy(top1=50.0, top5=90.0, images=10, loss=1.0)
     plan = replace(manifest.plan, notes=("a note",))
-    return model, replace(manifest, plan=plan, data="digits", metrics={"test dense": score})
+    papers = replace(manifest, plan=plan, data="digits", scores={Moment("test", "dense"): score})
+    return replace(dense, manifest=papers)
 
 
 def named(manifest: Manifest, name: str) -> Manifest:
     """Return a manifest all of whose names but the architecture's are ``name``."""
     return replace(
         manifest, method=name, weights_from=name, data=name, plan=replace(manifest.plan, notes=(name,)),
-        metrics={name: next(iter(manifest.metrics.values()))},
+        scores={Moment(name): next(iter(manifest.scores.values()))},
     )  # fmt: skip
 
 
@@ -75,38 +75,34 @@ def words(tokens: list[Token]) -> str:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_names_are_text_in_the_card(
-    usual: tuple[torch.nn.Module, Manifest], tmp_path: Path, name: str
-) -> None:
-    save_artifact(usual[0], named(usual[1], name), tmp_path / "a")
+def test_names_are_text_in_the_card(usual: Artifact, tmp_path: Path, name: str) -> None:
+    replace(usual, manifest=named(usual.manifest, name)).save(tmp_path / "a")
     card = (tmp_path / "a" / CARD).read_text(encoding="utf-8")
     matter, page = parts(card)
     assert matter == {"base_model": "resnet20_cifar", "datasets": [foreign(name)], "tags": "[]"}
-    _, plain = parts(model_card(usual[1]))
+    _, plain = parts(model_card(usual.manifest))
     assert shape(page) == shape(plain)
     times = words(page).count(foreign(name).strip())
     assert times >= 5, "method, weights, data, moment and note, as they are"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_an_architecture_is_text_too(usual: tuple[torch.nn.Module, Manifest], name: str) -> None:
-    matter, page = parts(model_card(replace(usual[1], arch=name)))
+def test_an_architecture_is_text_too(usual: Artifact, name: str) -> None:
+    matter, page = parts(model_card(replace(usual.manifest, arch=name)))
     assert matter["base_model"] == foreign(name)
-    assert shape(page) == shape(parts(model_card(usual[1]))[1])
+    assert shape(page) == shape(parts(model_card(usual.manifest))[1])
     assert [token.tag for token in page if token.type == "heading_open"] == ["h1"]
 
 
-def test_the_front_matter_holds_characters_as_they_are(usual: tuple[torch.nn.Module, Manifest]) -> None:
+def test_the_front_matter_holds_characters_as_they_are(usual: Artifact) -> None:
     """YAML reads a character beyond 16 bits written as two as two."""
-    card = model_card(replace(usual[1], data="\U0001f680"))
+    card = model_card(replace(usual.manifest, data="\U0001f680"))
     assert 'datasets: ["\U0001f680"]' in card
 
 
-def test_files_whose_names_are_no_text_can_be_named(
-    usual: tuple[torch.nn.Module, Manifest], tmp_path: Path
-) -> None:
+def test_files_whose_names_are_no_text_can_be_named(usual: Artifact, tmp_path: Path) -> None:
     """Such a name comes from the command line; it must not end in a refusal after hours of training."""
-    manifest = replace(usual[1], weights_from="w\udcff.pth", data="npz:d\udcff.npz")
-    saved = save_artifact(usual[0], manifest, tmp_path / "a")
+    manifest = replace(usual.manifest, weights_from="w\udcff.pth", data="npz:d\udcff.npz")
+    saved = replace(usual, manifest=manifest).save(tmp_path / "a").manifest
     assert (saved.weights_from, saved.data) == (r"w\udcff.pth", r"npz:d\udcff.npz")
     assert r"Weights from: w\\udcff.pth" in (tmp_path / "a" / CARD).read_text(encoding="utf-8")

@@ -17,13 +17,12 @@ from typing import Any
 import pytest
 import torch
 
-from compressor.artifact import load_artifact, save_artifact, unpruned
+from compressor.artifact import Artifact
 from compressor.base.documents import digest
-from compressor.criteria import CRITERIA
 from compressor.errors import CompressError
+from compressor.methods import prune
+from compressor.methods.ranked import Ranked
 from compressor.plan import plan_from_json
-from compressor.prune import make_plan
-from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import Trust, find
 
@@ -35,17 +34,11 @@ _MOST_BYTES = 200 * 2**20
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An honest artifact of a pruned ResNet-20."""
-    from dataclasses import replace
-
     torch.manual_seed(0)
-    arch = find("resnet20_cifar")
-    model = arch.build()
-    dense = unpruned(model, arch, weights_from="random initialisation")
-    planned = make_plan(model, arch, RateSpec(target="rate", fraction=0.5), CRITERIA.get("l1")())
-    small = shrink(model, planned.plan)
-    after = unpruned(small, arch, weights_from="").cost_after
+    dense = Artifact.dense(find("resnet20_cifar"))
+    small = prune(dense, RateSpec(target="rate", fraction=0.5), Ranked.by("l1", {}, 0), words="l1")
     folder = tmp_path_factory.mktemp("good") / "artifact"
-    save_artifact(small, replace(dense, plan=planned.plan, cost_after=after), folder)
+    small.save(folder)
     return folder
 
 
@@ -121,7 +114,7 @@ FACTORIES: dict[str, Edit] = {
     "an execution": arch("builtins:exec", source="open('imported', 'w')"),
     "an import": arch("importlib:import_module", name="canary"),
     "a write": arch("pathlib:Path.touch", self="imported"),
-    "a module of ours": arch("compressor.artifact:save_artifact"),
+    "a module of ours": arch("compressor.artifact.store:write_artifact"),
     "a colon alone": arch(":"),
     "no module": arch(":system"),
     "no name": arch("os:"),
@@ -214,7 +207,7 @@ def refused(folder: Path) -> CompressError:
     tracemalloc.start()
     try:
         with pytest.raises(CompressError) as caught:
-            load_artifact(folder)
+            Artifact.load(folder)
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -314,10 +307,10 @@ def test_a_factory_that_is_named_is_imported(folder: Path, monkeypatch: pytest.M
     monkeypatch.syspath_prepend(folder.parent)
     forge(folder, arch("evil:build"))
     with pytest.raises(CompressError):
-        load_artifact(folder, trust=Trust.of(["other:build"]))
+        Artifact.load(folder, trust=Trust.of(["other:build"]))
     assert not (folder.parent / "imported").exists()
     with pytest.raises(AttributeError):  # it returns None, which is no module
-        load_artifact(folder, trust=Trust.of(["evil:build"]))
+        Artifact.load(folder, trust=Trust.of(["evil:build"]))
     assert (folder.parent / "imported").exists()
     del sys.modules["evil"]
 
@@ -325,14 +318,15 @@ def test_a_factory_that_is_named_is_imported(folder: Path, monkeypatch: pytest.M
 def test_a_manifest_of_other_costs_is_not_saved(good: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    model, manifest = load_artifact(good)
+    honest = Artifact.load(good)
+    manifest = honest.manifest
     for field in ("params", "macs"):
         wrong = replace(manifest.cost_after, **{field: getattr(manifest.cost_after, field) - 1})
         with pytest.raises(CompressError, match="the manifest says"):
-            save_artifact(model, replace(manifest, cost_after=wrong), tmp_path / "new")
+            replace(honest, manifest=replace(manifest, cost_after=wrong)).save(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_plans_come_back_as_they_went(good: Path) -> None:
     plan = json.loads((good / "manifest.json").read_text())["plan"]
-    assert plan_from_json(plan).digest() == load_artifact(good)[1].plan.digest()
+    assert plan_from_json(plan).digest() == Artifact.load(good).manifest.plan.digest()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from compressor.artifact.weights import load_weights
 from compressor.data import open_data
 from compressor.training import evaluate
-from compressor.artifact.weights import load_weights
 from compressor.zoo import find
 from tests import zygote
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from compressor.errors import UsageError
 from compressor.artifact.weights import built, load_weights, read_state
+from compressor.errors import UsageError
 from compressor.zoo import find
 
 ARCH = find("resnet20_cifar")

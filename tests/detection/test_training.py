@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.learned import few_images
 from bench.lively import enlivened
-from compressor.artifact import unpruned
+from compressor.artifact import Artifact
 from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.criteria import CRITERIA
 from compressor.data import DataSplits
@@ -90,12 +90,10 @@ def test_files_in_fewer_bits_find_what_was_learned(
     The canvas is square, so that upright images are laid on it as large as they were learned.
     """
     arch, data = overfitted.arch.with_options(shapes=((3, 160, 160),)), overfitted.data
-    manifest = replace(
-        unpruned(overfitted.model, arch, weights_from="eight images"), plan=overfitted.plan, method="l1"
-    )
+    artifact = Artifact.of(overfitted.model, arch, "eight images")
     feeds = [DETECTION.feeds(b, arch.input) for b in data.train.batches(2, device=torch.device("cpu"))]
     settings = DeploySettings(precision=precision, calibration=Calibration(batches=feeds), threads=1)
-    deployed = deploy(overfitted.model, manifest, tmp_path / "small.onnx", settings)
+    deployed = deploy(artifact, tmp_path / "small.onnx", settings)
     assert deployed.precision is not None
     assert deployed.precision.share > 0.9
     score = accuracy_of_file(deployed.file.path, data.test, "onnxruntime", SessionOptions(threads=1))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from compressor.artifact import unpruned
+from compressor.artifact import Artifact
 from compressor.errors import ParityError
 from compressor.zoo import find
 from export import deploy as module
@@ -11,9 +11,7 @@ from export import deploy as module
 def test_a_file_that_fails_parity_goes_and_its_neighbours_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arch = find("resnet20_cifar")
-    model = arch.build()
-    manifest = unpruned(model, arch, weights_from="random")
+    artifact = Artifact.dense(find("resnet20_cifar"))
     (tmp_path / "m.onnx.bak").write_text("mine")
 
     def beyond(*_: object, **__: object) -> None:
@@ -21,5 +19,5 @@ def test_a_file_that_fails_parity_goes_and_its_neighbours_stay(
 
     monkeypatch.setitem(module.COMPARISONS, "classification", beyond)
     with pytest.raises(ParityError):
-        module.deploy(model, manifest, tmp_path / "m.onnx")
+        module.deploy(artifact, tmp_path / "m.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx.bak"]

@@ -9,10 +9,11 @@ import torch
 from bench.fuzz import Subject, main
 from bench.fuzz_kinds import KINDS, document_kind
 from compressor.base.documents import encode, read_json
-from compressor.cli.inspect_cache import DENSE, open_qualities
 from compressor.chain.files import pipeline_from_tables, read_tables
 from compressor.chain.record import RunRecord
 from compressor.chain.work import Stage
+from compressor.chain.work.export import Export
+from compressor.cli.inspect_cache import DENSE, open_qualities
 
 _RECIPE = '[model]\narch = "resnet20_cifar"\n[prune]\nmacs = 0.5\n[training]\nepochs = 3\nlr = 0.1\n'
 
@@ -44,7 +45,7 @@ def _run(folder: Path) -> Subject:
     record = RunRecord.open(folder, settings)
     record.start(_RECIPE)
     (folder / "a.bin").write_bytes(b"made")
-    record.add(Stage(name="prune", action="prune", output="a.bin", parent=""))
+    record.add(Stage(name="prune", output="a.bin", work=Export()))
 
     def read(_: Path) -> Any:
         found = RunRecord.open(folder, settings)

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from compressor.errors import UsageError
 from compressor.chain.files import (
     pipeline_from_tables,
     pipeline_to_toml,
     read_tables,
     with_changes,
 )
-from compressor.chain.settings import rate_spec
+from compressor.errors import UsageError
 
 FULL = """
 [model]
@@ -71,13 +70,13 @@ def test_two_tables_are_enough() -> None:
 
 
 def test_the_request_is_the_one_that_the_options_of_prune_would_make() -> None:
-    spec = rate_spec(pipeline_from_tables(tomllib.loads(FULL), where="full").prune)
+    spec = pipeline_from_tables(tomllib.loads(FULL), where="full").prune.request()
     assert (spec.target, spec.fraction, spec.scope, spec.round_to) == ("macs", 0.5, "global", 8)
     assert spec.protect == ("layer1*", "fc")
     assert spec.own_rates == (("layer2*", 0.25),)
     assert spec.max_rate == 0.8
     string = {**SMALL, "prune": {"rates": "[0.]", "layout": "coring"}}
-    spec = rate_spec(pipeline_from_tables(string, where="string").prune)
+    spec = pipeline_from_tables(string, where="string").prune.request()
     assert (spec.target, spec.rates, spec.layout) == ("rates", "[0.]", "coring")
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.chain.record import RunRecord
 from compressor.chain.work import Stage
+from compressor.chain.work.export import Export
+from compressor.errors import ArtifactError, CompressError, UsageError
 
-FIRST = Stage(name="prune", action="prune", parent="", output="one.bin")
-SECOND = Stage(name="export", action="export", parent="prune", output="two.bin")
+FIRST = Stage(name="prune", output="one.bin", work=Export())
+SECOND = Stage(name="export", output="two.bin", work=Export(), parent="prune")
 SETTINGS: dict[str, Any] = {"training": {"lr": 0.1, "epochs": 2}, "data": None}
 
 

@@ -5,6 +5,10 @@ from typing import Any
 from compressor.chain.files import pipeline_from_tables
 from compressor.chain.settings import Pipeline
 from compressor.chain.stages import stages_of
+from compressor.chain.work.evaluate import Evaluate
+from compressor.chain.work.export import Export
+from compressor.chain.work.prune import Prune
+from compressor.chain.work.train import Train
 
 
 def pipeline(**tables: Any) -> Pipeline:
@@ -13,12 +17,12 @@ def pipeline(**tables: Any) -> Pipeline:
 
 
 def test_one_shot() -> None:
-    found = [(s.name, s.action, s.parent, s.output) for s in stages_of(pipeline())]
+    found = [(s.name, type(s.work), s.parent, s.output) for s in stages_of(pipeline())]
     assert found == [
-        ("prune", "prune", "", "pruned"),
-        ("finetune", "train", "prune", "tuned"),
-        ("eval", "eval", "finetune", "model"),
-        ("export", "export", "eval", "model.onnx"),
+        ("prune", Prune, "", "pruned"),
+        ("finetune", Train, "prune", "tuned"),
+        ("eval", Evaluate, "finetune", "model"),
+        ("export", Export, "eval", "model.onnx"),
     ]
 
 
@@ -29,9 +33,9 @@ def test_what_was_not_asked_for_is_left_out() -> None:
 
 def test_shots_alternate_with_their_share_of_the_calibration_epochs() -> None:
     stages = stages_of(pipeline(prune={"rate": 0.5, "shots": 3, "calibration_epochs": 10}))
-    shots = [s for s in stages if s.shot]
-    assert [(s.shot.number, s.shot.total) for s in shots if s.shot] == [(1, 3), (2, 3), (3, 3)]
-    trained = [s.recipe.epochs for s in stages if s.recipe]
+    shots = [s.work.shot for s in stages if isinstance(s.work, Prune)]
+    assert [(shot.number, shot.total) for shot in shots] == [(1, 3), (2, 3), (3, 3)]
+    trained = [s.work.recipe.epochs for s in stages if isinstance(s.work, Train)]
     assert trained == [4, 4, 4, 9]  # ceil(10 / 3), then the fine-tuning itself
     assert [s.parent for s in stages] == ["", *(s.name for s in stages[:-1])]
     for part in ("name", "output"):

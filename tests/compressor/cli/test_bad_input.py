@@ -86,7 +86,7 @@ TABLE = {
     ),
     "macs above one": (["prune", "resnet20_cifar", "--macs", "1.5", "-o", "o"], 2, ["--macs 1.5"]),
     "no rate at all": (["prune", "resnet20_cifar", "-o", "o"], 2, ["how much to remove", "--rates"]),
-    "two rates": ([*PRUNE, "--macs", "0.5", "-o", "o"], 2, ["--rate and --macs"]),
+    "two rates": ([*PRUNE, "--macs", "0.5", "-o", "o"], 2, ["rate and macs given"]),
     "unknown option": ([*PRUNE, "--speed", "-o", "o"], 2, ["--speed"]),
     "nowhere to write": (PRUNE, 2, ["nowhere to write", "--dry-run"]),
     "pattern without match": ([*PRUNE, "--keep", "laier*", "-o", "o"], 2, ["matches no group"]),

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from bench.lively import enlivened
-from compressor.artifact import load_artifact, save_artifact, unpruned
+from compressor.artifact import Artifact
 from compressor.cli import main
 from compressor.zoo import find
 from detection.media import opened
@@ -43,11 +43,10 @@ def artifact(path: Path, name: str) -> Path:
         arch = arch.with_options(SMALL, ((3, 96, 128),))
     torch.manual_seed(0)
     model = arch.build()
-    manifest = unpruned(model, arch, weights_from="random initialisation")
     if name == DETECTOR:
         scores = enlivened(model).get_submodule("roi_heads.box_predictor.cls_score")
         scores.get_parameter("weight").data.mul_(0.5)  # no score is one to the last bit
-    save_artifact(model, manifest, path)
+    Artifact.of(model, arch).save(path)
     return path
 
 
@@ -62,7 +61,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def exported(models: Path) -> Path:
     path = models / "detector.onnx"
-    deploy(*load_artifact(models / "detector"), path)
+    deploy(Artifact.load(models / "detector"), path)
     return path
 
 

@@ -5,14 +5,12 @@ from typing import Any
 
 import pytest
 
+from compressor.chain.files import pipeline_from_tables
+from compressor.chain.recipes import dense, dry_run
+from compressor.chain.settings import Pipeline
 from compressor.channels import trace
 from compressor.errors import UsageError
-from compressor.chain.chain import dry_run
-from compressor.chain.cut import prune_shot
-from compressor.chain.files import pipeline_from_tables
-from compressor.chain.models import dense
-from compressor.chain.settings import Pipeline
-from compressor.prune import Planned
+from compressor.plan import PrunePlan
 from compressor.rates.shots import Shot, dense_widths, spec_of_shot
 from compressor.types import Cost, RateSpec
 from compressor.zoo import find
@@ -26,23 +24,18 @@ def pipeline(arch: str = "resnet20_cifar", shots: int = SHOTS, **prune: Any) -> 
     return pipeline_from_tables(tables, where="test")
 
 
-def kept(planned: Planned) -> dict[str, int]:
-    return {group.name: group.kept for group in planned.plan.decisions}
+def kept(plan: PrunePlan) -> dict[str, int]:
+    return {group.name: group.kept for group in plan.decisions}
 
 
 def costs_after_each_shot(asked: Pipeline) -> list[Cost]:
-    model, manifest = dense(asked)
-    found = []
-    for number in range(1, SHOTS + 1):
-        model, manifest, _ = prune_shot(asked, model, manifest, Shot(number=number, total=SHOTS))
-        found.append(manifest.cost_after)
-    return found
+    return [shot.cost_after for shot in dry_run(asked).shots]
 
 
 def test_published_rates_grow_shot_by_shot_against_the_dense_widths() -> None:
     rates = {"layer1.0.conv1": 0.5, "layer2.1.conv1": 0.75}
     asked = pipeline(rates="[0.]+[0.]*2+[0.5]+[0.]*2+[0.]+[0.75]+[0.]+[0.]*3")
-    shots = [kept(planned) for planned in dry_run(asked).planned]
+    shots = [kept(plan) for plan in dry_run(asked).plans]
     widths = {"layer1.0.conv1": 16, "layer2.1.conv1": 32}
     for name, rate in rates.items():
         expected = [int(widths[name] * (1 - rate / (SHOTS - s))) for s in range(SHOTS)]
@@ -68,8 +61,8 @@ def test_the_last_shot_ends_where_one_shot_would(arch: str, rates: str) -> None:
 def test_rounding_never_makes_a_group_wider_again() -> None:
     """Rounded to a multiple of 8, the first shot goes below what the second would keep."""
     asked = pipeline(rates="[0.]+[0.]*2+[0.4]*9", round_to=8)
-    for planned in dry_run(asked).planned:
-        assert all(group.kept <= group.size for group in planned.plan.decisions)
+    for plan in dry_run(asked).plans:
+        assert all(group.kept <= group.size for group in plan.decisions)
 
 
 @pytest.mark.parametrize("scope", ["uniform", "global"])
@@ -77,7 +70,7 @@ def test_rounding_never_makes_a_group_wider_again() -> None:
 def test_a_budget_is_reached_in_steps_of_the_whole_cut(target: str, scope: str) -> None:
     final = 0.4
     asked = pipeline(**{target: final, "scope": scope})
-    whole = getattr(dense(asked)[1].cost_before, target)
+    whole = getattr(dense(asked).manifest.cost_before, target)
     left = [getattr(cost, target) / whole for cost in costs_after_each_shot(asked)]
     for number, share in enumerate(left):
         goal = 1 - (1 - final) / (SHOTS - number)
@@ -86,15 +79,15 @@ def test_a_budget_is_reached_in_steps_of_the_whole_cut(target: str, scope: str) 
 
 def test_a_rate_is_reached_within_a_channel() -> None:
     asked = pipeline(rate=0.5)
-    last = kept(dry_run(asked).planned[-1])
-    once = kept(dry_run(pipeline(shots=1, rate=0.5)).planned[-1])
+    last = kept(dry_run(asked).plans[-1])
+    once = kept(dry_run(pipeline(shots=1, rate=0.5)).plans[-1])
     assert all(abs(last[name] - width) <= 1 for name, width in once.items())
 
 
 def test_all_shots_together_keep_to_the_largest_rate() -> None:
     asked = pipeline(params=0.3, scope="global", max_rate=0.6)
-    sizes = {g.name: g.size for g in dry_run(asked).planned[0].plan.decisions}
-    last = kept(dry_run(asked).planned[-1])
+    sizes = {g.name: g.size for g in dry_run(asked).plans[0].decisions}
+    last = kept(dry_run(asked).plans[-1])
     assert all(width >= 0.4 * sizes[name] - 1 for name, width in last.items())
     assert min(last[name] / sizes[name] for name in last) < 0.5  # the limit is felt
 

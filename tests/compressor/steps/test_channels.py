@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compressor.artifact import load_artifact
+from compressor.artifact import Artifact
 from compressor.errors import ArtifactError
 from compressor.plan import PrunePlan
 from compressor.shrink import check, outputs_of, relative_difference
@@ -158,7 +158,8 @@ def test_steps_of_earlier_versions_are_read() -> None:
 
 
 def test_artifacts_of_earlier_versions_load() -> None:
-    module, manifest = load_artifact(Path(__file__).parent / "written_by_0_1")
+    found = Artifact.load(Path(__file__).parent / "written_by_0_1")
+    module, manifest = found.module, found.manifest
     assert manifest.plan.decisions[0].kept < manifest.plan.decisions[0].size
     assert sum(p.numel() for p in module.parameters()) == manifest.cost_after.params
     check_twice = step_from_json(step_to_json(manifest.plan.steps[0]), "here")

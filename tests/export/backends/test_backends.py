@@ -31,8 +31,9 @@ def files(
     artifact = tmp_path / "artifact"
     artifact.mkdir()
     stub = SimpleNamespace(
-        load_artifact=lambda path, trust: (tiny_net(), SimpleNamespace(input=image)),
-        architecture_of=lambda manifest: SimpleNamespace(deployed=lambda model, inputs: (model, inputs)),
+        Artifact=SimpleNamespace(
+            load=lambda path, trust: SimpleNamespace(deployed=lambda: (tiny_net(), image))
+        ),
     )
     monkeypatch.setitem(sys.modules, "compressor.artifact", stub)
     graph = tmp_path / "m.onnx"

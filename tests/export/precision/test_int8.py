@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from compressor.errors import UsageError
 from compressor.artifact.weights import load_weights
+from compressor.errors import UsageError
 from compressor.zoo import find
 from export.backends import Array
 from export.metadata import read_metadata
