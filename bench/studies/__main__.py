@@ -1,22 +1,15 @@
-"""All timed benchmarks, one after the other, and the page: ``make bench``."""
+"""All timed studies, one after the other, and the page: ``make bench``."""
 
 import subprocess
 import sys
 
-PARTS = (
-    "bench.prune_speed",
-    "bench.coring_speed",
-    "bench.rounding",
-    "bench.alignment",
-    "bench.int8_speed",
-    "bench.detectors",
-    "bench.tables",
-)
+from bench.page import sections
 
 
 def main() -> None:
     """Run each part in a process of its own, so that none inherits threads or caches of another."""
-    for part in PARTS:
+    timed = [f"bench.studies.{study.name}.run" for study, section in sections().items() if section.timed]
+    for part in (*timed, "bench.page"):
         print(f"== {part}", flush=True)
         subprocess.run([sys.executable, "-m", part], check=True)
 

@@ -1,4 +1,4 @@
-"""What padding pruned widths costs and gains: ``python -m bench.alignment``.
+"""What padding pruned widths costs and gains: ``python -m bench.studies.alignment.run``.
 
 ResNet-50 pruned by two published rate strings, DenseNet-121 with a third of every group gone and Faster R-CNN
 with the published rates in its backbone, each as it is and padded to multiples of 8 and 16, in ONNX Runtime
@@ -12,22 +12,22 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 from torch import nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from bench.detectors import FASTER, SIZES, backbone
 from bench.document import report_to_json
-from bench.lively import enlivened, structured_images
 from bench.measure import MeasureSettings
-from bench.rounding import STRINGS
 from bench.run import Candidate, bench
+from bench.studies.common.detectors import FASTER, SIZES, backbone
+from bench.studies.common.lively import enlivened, structured_images
+from bench.studies.common.pruned import pruned
+from bench.studies.common.published import STRINGS
+from bench.studies.common.results import results_of
 from compressor.align import AlignReport, pad_to_multiple
-from compressor.criteria import CRITERIA
-from compressor.prune import make_plan
-from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 from export.backends import BACKENDS, Array, SessionOptions
@@ -35,7 +35,7 @@ from export.parity import ParityReport, compare
 from export.parity_detections import MATCH_LIMITS, compare_detections_on
 from export.to_onnx import export_onnx
 
-RESULTS = Path(__file__).parent / "results" / "alignment.json"
+RESULTS: Final = results_of("alignment")
 SUBJECTS = {
     "resnet50 A": ("resnet50", RateSpec(target="rates", rates=STRINGS["A"], layout="coring")),
     "resnet50 B": ("resnet50", RateSpec(target="rates", rates=STRINGS["B"], layout="coring")),
@@ -90,7 +90,7 @@ def _pruned(name: str) -> tuple[nn.Module, Architecture]:
     if arch.task == "detection":
         arch = arch.with_options(shapes=(CANVAS,))
     model = arch.build()
-    small = shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan)
+    small = pruned(arch, model, spec)
     return (enlivened(small) if isinstance(small, GeneralizedRCNN) else small), arch
 
 

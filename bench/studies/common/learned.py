@@ -15,7 +15,7 @@ from torch import nn
 from torchvision.models.mobilenetv3 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 
-from bench.accuracy_study import tuned
+from bench.studies.common.accuracy import tuned
 from compressor.artifact import Manifest, load_artifact, save_artifact, unpruned
 from compressor.data import DataSplits
 from compressor.types import Recipe

@@ -1,4 +1,4 @@
-"""How fast CORING ranks filters: ``python -m bench.coring_speed`` writes results/coring_speed.json.
+"""How fast CORING ranks filters: ``python -m bench.studies.coring_speed.run``.
 
 Measured are all convolutions of a ResNet-50, and two layers against the straightforward form of the method:
 a decomposition per filter, a metric per pair of filters, and an elimination that searches the whole matrix at
@@ -13,7 +13,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -22,10 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.environment import environment
+from bench.studies.common.results import results_of
 from compressor.modes import single_threaded
 from compressor.similarity import factors, pairwise, saliency
 
-RESULT: Final = Path(__file__).parent / "results" / "coring_speed.json"
+RESULTS: Final = results_of("coring_speed")
 SCHEMA_VERSION: Final = 1
 _LAYERS: Final = ((256, 64, 1, 1), (128, 128, 3, 3))
 _ROUNDS: Final = 3
@@ -137,9 +137,8 @@ def _peak_bytes() -> int:
 
 def main() -> None:
     """Measure and write the result."""
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(coring_speed(), indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(f"{RESULT}\n")
+    RESULTS.write_text(json.dumps(coring_speed(), indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{RESULTS}\n")
 
 
 if __name__ == "__main__":

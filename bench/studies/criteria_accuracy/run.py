@@ -1,4 +1,4 @@
-"""Criteria compared by accuracy: ``python -m bench.criteria_accuracy --shared FOLDER``.
+"""Criteria compared by accuracy: ``python -m bench.studies.criteria_accuracy.run --shared FOLDER``.
 
 ResNet-56 with its published weights on CIFAR-10, at two of CORING's published rates; accuracy before and
 after a short fine-tuning, three seeds. On one CPU thread an epoch of all 45 000 training images takes ten
@@ -21,9 +21,10 @@ from typing import Final
 import torch
 from torch import nn
 
-from bench.accuracy_study import Cell, Method, Row, Study, WorkFile, run_cells, some_of, summary
 from bench.environment import environment
-from bench.real_weights import CHECKPOINTS
+from bench.studies.common.accuracy import Cell, Method, Row, Study, WorkFile, run_cells, some_of, summary
+from bench.studies.common.published import CHECKPOINTS
+from bench.studies.common.results import results_of
 from compressor.cost import measure
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
@@ -32,7 +33,7 @@ from compressor.types import RateSpec, Recipe
 from compressor.weights import load_weights
 from compressor.zoo import find
 
-RESULTS: Final = Path(__file__).parent / "results" / "criteria_accuracy.json"
+RESULTS: Final = results_of("criteria_accuracy")
 SCHEMA_VERSION: Final = 1
 RATES: Final = ("[0.]+[0.18]*29", "[0.]+[0.15]*2+[0.4]*27")
 METHODS: Final = MappingProxyType(

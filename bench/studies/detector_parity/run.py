@@ -1,10 +1,11 @@
-"""The static graph against torchvision, on real images: ``python -m bench.detector_parity --coco FOLDER``.
+"""The static graph against torchvision, on real images.
 
-Weights are random and stretched, on training images, so that most images have many detections, which is
-harsher than trained ones: scores are nearly tied. Stretched so far that sigmoids reach 1, they would tie, and
-which hundred are best would be anyone's choice. Every image is laid on the canvas and given to torchvision's
-own modules, eagerly, and to the exported file in ONNX Runtime; detections are then matched: same label,
-overlap above 0.99, scores within 1e-3.
+``python -m bench.studies.detector_parity.run --coco FOLDER`` compares. Weights are random and stretched, on
+training images, so that most images have many detections, which is harsher than trained ones: scores are
+nearly tied. Stretched so far that sigmoids reach 1, they would tie, and which hundred are best would be
+anyone's choice. Every image is laid on the canvas and given to torchvision's own modules, eagerly, and to the
+exported file in ONNX Runtime; detections are then matched: same label, overlap above 0.99, scores within
+1e-3.
 """
 
 import argparse
@@ -22,10 +23,9 @@ from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from bench.environment import environment
-from bench.lively import enlivened
-from compressor.criteria import CRITERIA
-from compressor.prune import make_plan
-from compressor.shrink import shrink
+from bench.studies.common.lively import enlivened
+from bench.studies.common.pruned import pruned
+from bench.studies.common.results import results_of
 from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 from detection.coco import CocoSet, open_coco
@@ -36,7 +36,7 @@ from detection.static.nms import IteratedSuppression
 from export.backends import BACKENDS, Session, SessionOptions
 from export.to_onnx import export_onnx
 
-RESULTS: Final = Path(__file__).parent / "results" / "detector_parity.json"
+RESULTS: Final = results_of("detector_parity")
 RATE: Final = 0.3
 SUREST: Final = 6.0
 """Largest class logit on training images."""
@@ -110,9 +110,7 @@ def _dense(arch: Architecture, seen: Sequence[Tensor]) -> GeneralizedRCNN:
 def _pruned(arch: Architecture, seen: Sequence[Tensor]) -> GeneralizedRCNN:
     model = _dense(arch, seen)
     spec = RateSpec(target="rate", fraction=RATE)
-    return enlivened(
-        shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan), images=seen, surest=SUREST
-    )
+    return enlivened(pruned(arch, model, spec), images=seen, surest=SUREST)
 
 
 def _compared(model: GeneralizedRCNN, arch: Architecture, images: Sequence[Boxed]) -> dict[str, object]:

@@ -1,17 +1,17 @@
-"""The sections on detectors: speed, stages, and agreement of the static graph with torchvision."""
+"""The section on detectors: speed and stages."""
 
-from typing import Any
+from typing import Any, Final
 
-from bench.pages.markdown import interval, table
+from bench.section import Section, interval, table
 
 Row = dict[str, Any]
 
 
-def detectors(data: Row) -> str:
-    """Return the section of ``results/detectors.json``, which may lack its last tables."""
+def text(data: Row) -> str:
+    """Return the section for what ``results.json`` holds, which may lack its last tables."""
     left = " and ".join(f"{share:.0%} at {size}" for size, share in data["published_share_of_macs"].items())
     return (
-        "## Detectors in ONNX Runtime\n\n`python -m bench.detectors`: the static graph, batch 1, 2 threads, "
+        "## Detectors in ONNX Runtime\n\n`python -m bench.studies.detectors.run`: the static graph, batch 1, 2 threads, "
         "interleaved, 95 % interval of the ratio, random\nweights, l1, widths planned at the size that is "
         f"measured. Of the MACs, the published backbone rate leaves {left}.\n"
         "Stages are shares of ONNX Runtime's own profile.\n"
@@ -43,30 +43,4 @@ def _stages(stages: dict[str, dict[str, float]]) -> str:
     return table(("ms by stage", *names), rows)
 
 
-def detector_parity(data: Row) -> str:
-    """Return the section of ``results/detector_parity.json``."""
-    height, width = data["canvas"]
-    rows = [
-        (
-            f"{row['model']}, {row['kind']}",
-            row["images"],
-            row["reference"],
-            row["matched"],
-            f"{row['share']:.3%}",
-            f"{row['max_box_error_px']:.4f}",
-            f"{row['rounds_needed']} of {row['rounds_allowed']}",
-            row["not_converged"],
-        )
-        for row in data["rows"]
-    ]
-    columns = (
-        "detector", "images", "torchvision finds", "matched", "share", "box error px", "NMS rounds needed",
-        "images not settled",
-    )  # fmt: skip
-    return (
-        "## The static graph against torchvision\n\n`python -m bench.detector_parity`: images of COCO's validation "
-        f"split on a {height}x{width} canvas, exported file in ONNX Runtime\nagainst torchvision's eager modules, "
-        "random weights, stretched on training images so that most images have many\ndetections. Matched: same "
-        "label, overlap above 0.99, scores within 1e-3. Rounds are those of the deepest block of suppression,\n"
-        f"counted on {data['rows'][0]['rounds_counted_on']} images.\n\n" + table(columns, rows)
-    )
+SECTION: Final = Section(order=30, text=text, timed=True)

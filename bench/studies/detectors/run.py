@@ -1,10 +1,11 @@
-"""Detectors, pruned in several ways, on two CPU threads of ONNX Runtime: ``python -m bench.detectors``.
+"""Detectors, pruned in several ways, on two CPU threads of ONNX Runtime.
 
-Faster R-CNN: the backbone at the published rate, with and without aligned widths; the whole detector at the
-same total of MACs. All three detectors: half and a quarter of the MACs, and half with more of it taken from
-the feature pyramid, whose width RoIAlign's time follows. Then what the numbers of proposals and detections
-do, and which stage takes the time. Weights are random: all shapes are static, so the time does not depend on
-them, as long as activations do not vanish: CPUs are slow on denormal numbers.
+``python -m bench.studies.detectors.run`` measures. Faster R-CNN: the backbone at the published rate, with and
+without aligned widths; the whole detector at the same total of MACs. All three detectors: half and a quarter
+of the MACs, and half with more of it taken from the feature pyramid, whose width RoIAlign's time follows.
+Then what the numbers of proposals and detections do, and which stage takes the time. Weights are random: all
+shapes are static, so the time does not depend on them, as long as activations do not vanish: CPUs are slow on
+denormal numbers.
 """
 
 import argparse
@@ -19,10 +20,12 @@ from torch import nn
 
 from bench.document import report_to_json
 from bench.environment import environment
-from bench.lively import enlivened
 from bench.measure import MeasureSettings
 from bench.run import Candidate, bench
 from bench.stages import stage_times
+from bench.studies.common.detectors import FASTER, SIZES, backbone
+from bench.studies.common.lively import enlivened
+from bench.studies.common.results import results_of
 from compressor.artifact import Manifest
 from compressor.base.documents import digest, encode
 from compressor.cost import measure
@@ -37,14 +40,10 @@ from export.metadata import metadata_of, read_input
 from export.model_io import example_arrays, input_names
 from export.to_onnx import export_onnx, file_digest
 
-RESULTS: Final = Path(__file__).parent / "results" / "detectors.json"
-FASTER, MASK, KEYPOINT = "fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn"
-PUBLISHED: Final = "[0.]+[0.1]*3+[0.35]*16"
-SIZES: Final = {"480x640": (3, 480, 640), "800x1333": (3, 800, 1344)}
-"""Canvases; 1333 columns are padded to 1344, as torchvision pads them."""
-
+RESULTS: Final = results_of("detectors")
+MASK, KEYPOINT = "maskrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn"
 WOKEN_AT: Final = (3, 128, 160)
-"""Size at which random weights are made lively; the sizes above would take minutes."""
+"""Size at which random weights are made lively; those of the tables would take minutes."""
 
 THREADS: Final = 2
 NARROW_PYRAMID: Final = (("backbone.fpn", 0.5),)
@@ -71,12 +70,6 @@ class Variant:
 def whole(share: float) -> RateSpec:
     """Return a request for the whole detector at a share of its MACs, widths in multiples of 16."""
     return RateSpec(target="macs", fraction=share, round_to=16)
-
-
-def backbone(round_to: int) -> RateSpec:
-    """Return the published request."""
-    scope = find(FASTER).scopes["backbone"]
-    return RateSpec(target="rates", rates=PUBLISHED, round_to=round_to, protect=scope)
 
 
 def variants(same_share: Mapping[str, float]) -> dict[str, list[Variant]]:

@@ -1,4 +1,4 @@
-"""Kinds of files that are read, each with what it says: see `bench.fuzz`."""
+"""Kinds of files that are read, each with what it says: see `bench.studies.fuzz.run`."""
 
 import hashlib
 import json
@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.damage import damaged, restructured
-from bench.fuzz import Subject
-from bench.unmoved import weights_digest
+from bench.studies.common.digests import weights_digest
+from bench.studies.fuzz.damage import damaged, restructured
+from bench.studies.fuzz.run import Subject
 from compressor.artifact import load_artifact, save_artifact, unpruned
 from compressor.base.documents import digest, encode, read_json
 from compressor.criteria import CRITERIA

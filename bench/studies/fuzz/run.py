@@ -1,4 +1,4 @@
-"""Damage to every kind of file that is read: ``python -m bench.fuzz --minutes 5 --seed 1``.
+"""Damage to every kind of file that is read: ``python -m bench.studies.fuzz.run --minutes 5 --seed 1``.
 
 A good file is damaged, in its bytes or in its structure (digests made right again, as anybody can), and
 read by the reader of the product. Every reader returns what it read, in a form that can be compared. So a
@@ -66,7 +66,7 @@ class Subject:
 
 def trial(subject: Subject, generator: random.Random) -> str:
     """Damage a file once; return one of ``FINE``, or what went wrong."""
-    from bench.damage import damaged
+    from bench.studies.fuzz.damage import damaged
 
     change = subject.structure if generator.random() < 0.5 else None
     content = change(generator) if change else damaged(subject.good, generator)
@@ -166,7 +166,7 @@ def main(kinds: Mapping[str, Callable[[Path], Subject]]) -> int:
 if __name__ == "__main__":
     import torch
 
-    from bench.fuzz_kinds import KINDS
+    from bench.studies.fuzz.kinds import KINDS
 
     torch.set_num_threads(1)
     sys.exit(main(KINDS))

@@ -1,4 +1,4 @@
-"""What integers cost in accuracy on real images: ``python -m bench.int8 --shared FOLDER``.
+"""What integers cost in accuracy on real images: ``python -m bench.studies.int8.run --shared FOLDER``.
 
 ResNet-56 on CIFAR-10 and SqueezeNet 1.1 on ImageNet images, with published weights, dense and pruned, as ONNX
 files in fp32, fp16, int8, and int8 with as many float layers as half a percentage point asks for. Ranges
@@ -16,21 +16,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 
-from bench.accuracy_study import some_of
 from bench.environment import environment
-from bench.real_weights import CHECKPOINTS, EPOCH, ROW
+from bench.studies.common.accuracy import some_of
+from bench.studies.common.pruned import pruned
+from bench.studies.common.published import CHECKPOINTS, EPOCH, ROW
+from bench.studies.common.results import results_of
 from compressor.criteria import CRITERIA
 from compressor.data import ImageSet, open_data
 from compressor.data.images import IndexedSet
 from compressor.errors import ParityError
-from compressor.prune import make_plan
-from compressor.shrink import shrink
 from compressor.training import fine_tune
 from compressor.types import RateSpec
 from compressor.weights import load_weights
@@ -39,7 +40,7 @@ from export.backends import BACKENDS, SessionOptions
 from export.precision import Int8Settings, int8_auto, to_fp16, to_int8
 from export.to_onnx import export_onnx
 
-RESULTS = Path(__file__).parent / "results" / "int8.json"
+RESULTS: Final = results_of("int8")
 LIMIT = 0.5
 CALIBRATION_IMAGES = 512
 VALIDATION_IMAGES = 1000
@@ -90,7 +91,7 @@ def resnet56(data: Path, folder: Path) -> Iterator[Subject]:
     model = arch.build()
     load_weights(model, data / "weights" / CHECKPOINTS[arch.name][0], arch)
     splits = open_data(f"npz:{file}", arch.input)
-    small = shrink(model, make_plan(model, arch, ROW, CRITERIA.get("l1")()).plan)
+    small = pruned(arch, model, ROW)
     assert isinstance(splits.train, IndexedSet)
     fine_tune(small, replace(splits, train=some_of(splits.train, TRAINING_IMAGES, 0)), EPOCH)
     for name, subject in (("resnet56", model), ("resnet56 pruned", small)):
@@ -108,7 +109,7 @@ def squeezenet(data: Path, folder: Path) -> Iterator[Subject]:
     load_weights(model, data / "weights" / "squeezenet1_1_imagenet_fp16.pth", arch)
     calibration, validation, test = (open_data(f"npz:{f}", arch.input, classes=1000).test for f in parts)
     batches = calibration.batches(20, device=torch.device("cpu"))
-    small = shrink(model, make_plan(model, arch, FEW, CRITERIA.get("taylor")(), batches).plan)
+    small = pruned(arch, model, FEW, criterion=CRITERIA.get("taylor")(), batches=batches)
     for name, subject in (("squeezenet1_1", model), ("squeezenet1_1 pruned", small)):
         yield Subject(
             name=name, model=subject, arch=arch, calibration=calibration, validation=validation, test=test

@@ -1,4 +1,4 @@
-"""ResNet-50 in fp32 and int8, dense and pruned, on the CPU: ``python -m bench.int8_speed``.
+"""ResNet-50 in fp32 and int8, dense and pruned, on the CPU: ``python -m bench.studies.int8_speed.run``.
 
 Pruned by a published string with widths in multiples of 16, quantised for CPUs (uint8 activations, int8
 weights per channel), in ONNX Runtime and OpenVINO. Weights and calibration images are random: speed does not
@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from bench.document import report_to_json
 from bench.environment import environment
 from bench.measure import MeasureSettings
-from bench.rounding import STRINGS
 from bench.run import Candidate, bench
-from compressor.criteria import CRITERIA
-from compressor.prune import make_plan
-from compressor.shrink import shrink
+from bench.studies.common.pruned import pruned
+from bench.studies.common.published import STRINGS
+from bench.studies.common.results import results_of
 from compressor.types import InputSpec, RateSpec
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
@@ -30,7 +29,7 @@ from export.model_io import example_arrays
 from export.precision import to_int8
 from export.to_onnx import export_onnx, file_digest
 
-RESULTS: Final = Path(__file__).parent / "results" / "int8_speed.json"
+RESULTS: Final = results_of("int8_speed")
 SPECS: Final = {
     "dense": None,
     "pruned A": RateSpec(target="rates", rates=STRINGS["A"], layout="coring", round_to=16),
@@ -62,7 +61,7 @@ def _files(name: str, spec: RateSpec | None, folder: Path) -> list[Candidate]:
     arch = find("resnet50")
     model = arch.build()
     if spec is not None:
-        model = shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan)
+        model = pruned(arch, model, spec)
     plain, small = folder / f"{name}.onnx", folder / f"{name}.int8.onnx"
     export_onnx(model, arch.input, plain, metadata={})
     to_int8(plain, small, [_images(arch.input, case) for case in range(2)])

@@ -1,4 +1,4 @@
-"""What CORING should do with 1x1 convolutions: ``python -m bench.one_by_one --shared FOLDER``.
+"""What CORING should do with 1x1 convolutions: ``python -m bench.studies.one_by_one.run --shared FOLDER``.
 
 Two of the three factors of a 1x1 filter have one element, whose variance is undefined. The authors' program
 then keeps filters by index (``compat``); ours leaves such factors out. SqueezeNet 1.1 on ImageNet images says
@@ -24,8 +24,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from bench.accuracy_study import Method, Row, Study, WorkFile, run_cells, summary
 from bench.environment import environment
+from bench.studies.common.accuracy import Method, Row, Study, WorkFile, run_cells, summary
+from bench.studies.common.results import results_of
 from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet
 from compressor.training import evaluate
@@ -33,7 +34,7 @@ from compressor.types import InputSpec, RateSpec, Recipe
 from compressor.weights import load_weights
 from compressor.zoo import find
 
-RESULTS: Final = Path(__file__).parent / "results" / "one_by_one.json"
+RESULTS: Final = results_of("one_by_one")
 SCHEMA_VERSION: Final = 1
 RATES: Final = (0.02, 0.05, 0.1, 0.2)
 ALONE: Final = 0.25

@@ -1,8 +1,8 @@
 """The oracle over torchvision: is the shrunk model the masked one, for every architecture?
 
-``python -m bench.oracle`` checks all classification and segmentation models and writes the list to
-``bench/results/oracle.json``. Half of every free group goes; norm statistics are randomised; weights are
-random. Groups under a norm over channels are kept whole, and the reason is listed.
+``python -m bench.studies.oracle.run`` checks all classification and segmentation models and writes the list.
+Half of every free group goes; norm statistics are randomised; weights are random. Groups under a norm over
+channels are kept whole, and the reason is listed.
 """
 
 import json
@@ -10,19 +10,20 @@ import math
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 from torch import nn
 
+from bench.studies.common.results import results_of
 from compressor.channels import trace
 from compressor.errors import CompressError
 from compressor.plan import PrunePlan, removal
 from compressor.shrink import check, shrink
 from compressor.zoo import FAMILIES, find
 
-RESULTS = Path(__file__).parent / "results" / "oracle.json"
+RESULTS: Final = results_of("oracle")
 _SIDES = {"inception_v3": 96, "maxvit_t": 224, "vit": 224}
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 

@@ -1,11 +1,12 @@
-"""Every named model as an fp32, fp16 and int8 file: ``python -m bench.precision_parity --shared FOLDER``.
+"""Every named model as an fp32, fp16 and int8 file.
 
-Each file goes the way of ``compress export``: converted, checked by ONNX's checker, run in ONNX Runtime and
-compared with PyTorch by the limits of `export.parity` and `export.parity_detections`. CIFAR networks have
-published weights, or those of a short epoch; the other classifiers random ones, with batch norms that know
-the statistics of their inputs. Classifiers are compared on noise, in int8 on what ranges were measured on:
-CIFAR's training images, or noise. Detectors have learned a handful of images by heart (`bench.learned`):
-ranges, comparison and average precision are of those.
+``python -m bench.studies.precision_parity.run --shared FOLDER`` makes them. Each file goes the way of
+``compress export``: converted, checked by ONNX's checker, run in ONNX Runtime and compared with PyTorch by
+the limits of `export.parity` and `export.parity_detections`. CIFAR networks have published weights, or those
+of a short epoch; the other classifiers random ones, with batch norms that know the statistics of their
+inputs. Classifiers are compared on noise, in int8 on what ranges were measured on: CIFAR's training images,
+or noise. Detectors have learned a handful of images by heart (`bench.studies.common.learned`): ranges,
+comparison and average precision are of those.
 """
 
 import argparse
@@ -24,10 +25,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.accuracy_study import some_of, tuned
 from bench.environment import environment
-from bench.learned import learned
-from bench.real_weights import CHECKPOINTS
+from bench.studies.common.accuracy import some_of, tuned
+from bench.studies.common.learned import learned
+from bench.studies.common.published import CHECKPOINTS
+from bench.studies.common.results import results_of
 from compressor.artifact import Manifest, unpruned
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
@@ -44,7 +46,7 @@ from export.model_io import example_arrays
 from export.precision.calibration import Feeds
 from export.proof import Precision
 
-RESULTS: Final = Path(__file__).parent / "results" / "precision_parity.json"
+RESULTS: Final = results_of("precision_parity")
 CLASSIFIERS: Final = (
     "resnet50", "mobilenet_v2", "densenet121", "googlenet", "resnet20_cifar", "resnet32_cifar",
     "resnet44_cifar", "resnet56_cifar", "vgg16_bn_cifar", "densenet40_cifar", "googlenet_cifar",

@@ -1,4 +1,4 @@
-"""How long pruning itself takes, against Torch-Pruning: ``python -m bench.prune_speed``.
+"""How long pruning itself takes, against Torch-Pruning: ``python -m bench.studies.prune_speed.run``.
 
 The same job for both on the same random network at 224x224: L1 importance, half of every group, classifier
 outputs kept, result physically smaller. Ours is trace + score + allocate + plan + shrink, including the copy
@@ -12,12 +12,13 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from typing import Final
 
 import torch
 from torch import nn
 
 from bench.environment import environment
+from bench.studies.common.results import results_of
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
 from compressor.plan import PrunePlan, removal
@@ -28,7 +29,7 @@ from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 
-RESULTS = Path(__file__).parent / "results" / "prune_speed.json"
+RESULTS: Final = results_of("prune_speed")
 MODELS = ("resnet50", "densenet121", "mobilenet_v2")
 ROUNDS = 5
 

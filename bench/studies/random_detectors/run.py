@@ -1,35 +1,33 @@
-"""Can a detector with random weights be exported? ``python -m bench.random_detectors [NAME ...]``.
+"""Can a detector with random weights be exported?
 
-That is the first thing that somebody without a checkpoint tries, and the hardest for the comparison with
-PyTorch: scores lie so close together that rounding alone moves detections across thresholds. All six
-families, dense and at half of their MACs, on both usual canvases; a row says how many detections had no
-partner, what was allowed, and how far each stage differs from PyTorch's on the same inputs. Rows that are
-there already are not made again.
+``python -m bench.studies.random_detectors.run [NAME ...]`` tries. That is the first thing that somebody
+without a checkpoint tries, and the hardest for the comparison with PyTorch: scores lie so close together that
+rounding alone moves detections across thresholds. All six families, dense and at half of their MACs, on both
+usual canvases; a row says how many detections had no partner, what was allowed, and how far each stage
+differs from PyTorch's on the same inputs. Rows that are there already are not made again.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from bench.environment import environment
+from bench.studies.common.pruned import pruned
+from bench.studies.common.results import results_of
 from compressor.artifact import unpruned
 from compressor.base.documents import write_json
 from compressor.base.files import scratch
-from compressor.criteria import CRITERIA
 from compressor.errors import CompressError
-from compressor.prune import make_plan
-from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import find
 from detection.zoo import NAMES
 from export.deploy import deploy
 
-RESULTS = Path(__file__).parent / "results" / "random_detectors.json"
+RESULTS: Final = results_of("random_detectors")
 CANVASES = ((480, 640), (800, 1344))
 _HALF = RateSpec(target="macs", fraction=0.5, round_to=16)
 
@@ -67,7 +65,7 @@ def measured(name: str, form: str, canvas: tuple[int, int], threads: int) -> dic
     arch = find(name).with_options(shapes=((3, *canvas),))
     model = arch.build()
     if form == "half":
-        model = shrink(model, make_plan(model, arch, _HALF, CRITERIA.get("l1")()).plan)
+        model = pruned(arch, model, _HALF)
     started = time.monotonic()
     with scratch() as folder:
         try:

@@ -1,4 +1,4 @@
-"""Published weights on real images: ``python -m bench.real_weights --shared FOLDER``.
+"""Published weights on real images: ``python -m bench.studies.real_weights.run --shared FOLDER``.
 
 Three questions. Do the published CIFAR-10 checkpoints score what their authors say? What does pruning cost
 ResNet-56 before and after one epoch of fine-tuning? What does removing a fifth of every group cost SqueezeNet
@@ -13,32 +13,25 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 from PIL import Image
 
 from bench.environment import environment
+from bench.studies.common.pruned import pruned
+from bench.studies.common.published import CHECKPOINTS, EPOCH, ROW
+from bench.studies.common.results import results_of
 from compressor.cost import measure
-from compressor.criteria import CRITERIA
 from compressor.data import open_data
-from compressor.prune import make_plan
 from compressor.scores import Accuracy
-from compressor.shrink import shrink
 from compressor.training import evaluate, fine_tune
-from compressor.types import RateSpec, Recipe
+from compressor.types import RateSpec
 from compressor.weights import load_weights
 from compressor.zoo import find
 
-RESULTS = Path(__file__).parent / "results" / "real_weights.json"
-CHECKPOINTS = {
-    "resnet20_cifar": ("resnet20-12fca82f.th", 91.73),
-    "resnet32_cifar": ("resnet32-d509ac18.th", 92.63),
-    "resnet44_cifar": ("resnet44-014dd654.th", 93.11),
-    "resnet56_cifar": ("resnet56-4bfd9763.th", 93.39),
-}
-ROW = RateSpec(target="rates", rates="[0.]+[0.2,0.]*9+[0.3,0.]*9+[0.4,0.]*9", layout="central-filter")
-EPOCH = Recipe(epochs=1, lr=0.01, batch_size=128)
+RESULTS: Final = results_of("real_weights")
 FIFTH = RateSpec(target="rate", fraction=0.2)
 
 Row = dict[str, object]
@@ -77,7 +70,7 @@ def resnet56(data: Path, cifar: Path) -> Row:
     model = arch.build()
     load_weights(model, data / "weights" / CHECKPOINTS[arch.name][0], arch)
     splits = open_data(f"npz:{cifar}", arch.input)
-    small = shrink(model, make_plan(model, arch, ROW, CRITERIA.get("l1")()).plan)
+    small = pruned(arch, model, ROW)
     cost = measure(small, arch.example())
     scores = {"dense": evaluate(model, splits.test), "pruned": evaluate(small, splits.test)}
     fine_tune(small, splits, EPOCH)
@@ -92,7 +85,7 @@ def squeezenet(data: Path, file: Path) -> Row:
     model = arch.build()
     load_weights(model, data / "weights" / "squeezenet1_1_imagenet_fp16.pth", arch)
     images = open_data(f"npz:{file}", arch.input, classes=1000).test
-    small = shrink(model, make_plan(model, arch, FIFTH, CRITERIA.get("l1")()).plan)
+    small = pruned(arch, model, FIFTH)
     cost = measure(small, arch.example())
     scores = {"dense": evaluate(model, images), "pruned": evaluate(small, images)}
     top5 = {name: score.top5 for name, score in scores.items()}

@@ -1,4 +1,4 @@
-"""What rounding widths does to speed: ``python -m bench.rounding``.
+"""What rounding widths does to speed: ``python -m bench.studies.rounding.run``.
 
 ResNet-50 at 224x224 in ONNX Runtime on two threads, pruned by two published rate strings, without rounding
 and with widths in multiples of 8 and 16. Fewer MACs alone do not give the speed-up that their number
@@ -9,12 +9,15 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import torch
 
 from bench.document import report_to_json
 from bench.measure import MeasureSettings
 from bench.run import Candidate, bench
+from bench.studies.common.published import STRINGS
+from bench.studies.common.results import results_of
 from compressor.artifact import Manifest
 from compressor.cost import measure
 from compressor.criteria import CRITERIA
@@ -27,8 +30,7 @@ from export.backends import SessionOptions
 from export.metadata import metadata_of
 from export.to_onnx import export_onnx
 
-RESULTS = Path(__file__).parent / "results" / "rounding.json"
-STRINGS = {"A": "[0.]+[0.1]*3+[0.35]*16", "B": "[0.]+[0.5]*3+[0.6]*16"}
+RESULTS: Final = results_of("rounding")
 ROUNDINGS = (1, 8, 16)
 
 

@@ -1,23 +1,25 @@
 """What a change of structure must not move: which units are kept, and every bit of the weights that remain.
 
-``python -m bench.unmoved --write`` notes, for pairs of a model and a request, the digest of the decisions and
-the sha256 of the pruned weights; ``python -m bench.unmoved`` prunes again and names what differs (exit 1).
-Models get seeded weights that are the same on every machine, and norm statistics that say something. Near
-ties may fall another way on another kind of processor, so a comparison says where the notes were made.
+``python -m bench.studies.unmoved.run --write`` notes, for pairs of a model and a request, the digest of the
+decisions and the sha256 of the pruned weights; without ``--write`` it prunes again and names what differs
+(exit 1). Models get seeded weights that are the same on every machine, and norm statistics that say
+something. Near ties may fall another way on another kind of processor, so a comparison says where the notes
+were made.
 """
 
-import hashlib
+import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import nn
 
+from bench.studies.common.digests import weights_digest
+from bench.studies.common.results import results_of
 from compressor.base.documents import digest
 from compressor.criteria import CRITERIA, criterion_of
 from compressor.errors import CompressError
@@ -26,7 +28,7 @@ from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 
-RESULTS = Path(__file__).parent / "results" / "unmoved.json"
+RESULTS: Final = results_of("unmoved")
 _SIDE = 64
 _DATA_SIDE = 32
 _DETECTOR = (3, 160, 192)
@@ -166,17 +168,11 @@ def _images(arch: Architecture) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         yield torch.from_numpy(images), torch.from_numpy(generator.integers(0, 10, _IMAGES))
 
 
-def weights_digest(model: nn.Module) -> str:
-    """Return the sha256 of every tensor, names and shapes included."""
-    found = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        found.update(f"{name} {tuple(tensor.shape)} ".encode())
-        found.update(tensor.contiguous().numpy().tobytes())
-    return found.hexdigest()
-
-
 def main(arguments: Sequence[str]) -> int:
     """Write the notes, or compare with them; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="note what is found")
+    chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     notes = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": {}}
     rows, moved = {}, []
@@ -186,7 +182,7 @@ def main(arguments: Sequence[str]) -> int:
         same = notes["rows"].get(words) == rows[words]
         moved += [] if same else [words]
         print(f"{number}: {'same' if same else 'OTHER'}: {words}", flush=True)
-    if "--write" in arguments:
+    if chosen.write:
         document = {"processor": torch.backends.cpu.get_cpu_capability(), "rows": rows}
         RESULTS.write_text(json.dumps(document, indent=1) + "\n")
         return 0

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.accuracy_study import Cell, Method, Study, WorkFile, run_cells, some_of, summary, tuned
-from bench.criteria_accuracy import METHODS, RATES, compared
-from bench.one_by_one import convolutions, one_at_a_time, parted
-from bench.pages.criteria import criteria_accuracy, one_by_one
+from bench.studies.common.accuracy import Cell, Method, Study, WorkFile, run_cells, some_of, summary, tuned
+from bench.studies.criteria_accuracy.page import text as criteria_accuracy
+from bench.studies.criteria_accuracy.run import METHODS, RATES, compared
+from bench.studies.one_by_one.page import text as one_by_one
+from bench.studies.one_by_one.run import convolutions, one_at_a_time, parted
 from compressor.criteria import CRITERIA
 from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet

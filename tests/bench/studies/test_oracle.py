@@ -1,8 +1,8 @@
-"""The oracle over torchvision; its giants are checked by the long form, ``python -m bench.oracle``."""
+"""The oracle over torchvision; the long form, ``python -m bench.studies.oracle.run``, checks its giants."""
 
 import pytest
 
-from bench.oracle import oracle_row, torchvision_names
+from bench.studies.oracle.run import oracle_row, torchvision_names
 
 NORMS_OVER_CHANNELS = ("convnext", "swin", "vit", "maxvit")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from bench.fuzz import Subject, main
-from bench.fuzz_kinds import KINDS, document_kind
+from bench.studies.fuzz.kinds import KINDS, document_kind
+from bench.studies.fuzz.run import Subject, main
 from compressor.base.documents import encode, read_json
 from compressor.cli.inspect_cache import DENSE, open_qualities
 from compressor.pipeline.files import pipeline_from_tables, read_tables

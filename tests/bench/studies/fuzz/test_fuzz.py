@@ -1,6 +1,7 @@
 """Files from outside, damaged in every way: refused with three parts, read as what they were, or valid.
 
-The trials run in a process of their own, whose memory is bounded; the long form is ``python -m bench.fuzz``.
+The trials run in a process of their own, whose memory is bounded; the long form is
+``python -m bench.studies.fuzz.run``.
 """
 
 import json
@@ -13,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from bench.fuzz import Read, Subject, trial
-from tests.fuzz.kinds import ALL
+from bench.studies.fuzz.run import Read, Subject, trial
+from tests.bench.studies.fuzz.kinds import ALL
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 TRIALS = 80
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    words = [sys.executable, "-m", "tests.fuzz.kinds", "--trials", str(TRIALS)]
+    words = [sys.executable, "-m", "tests.bench.studies.fuzz.kinds", "--trials", str(TRIALS)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr[-2000:]
     said: dict[str, Any] = json.loads(done.stdout)
