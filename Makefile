@@ -26,7 +26,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(PIP) --editable ".[bench]"
-	$(BIN)/python -m bench.suite
+	$(BIN)/python -m bench.studies
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from bench.tables import page
+from bench.page import page
+from bench.studies.common.results import results_of
 from compressor.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,20 @@ def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code + use], cwd=tmp_path, check=True, capture_output=True)
 
 
+def test_the_study_of_contributing_gets_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = (code for code in blocks("CONTRIBUTING.md", "python") if "Section(" in code)
+    study = tmp_path / "studies_of_contributing" / "powers_of_two"
+    study.mkdir(parents=True)
+    (study.parent / "__init__.py").touch()
+    (study / "__init__.py").touch()
+    (study / "page.py").write_text(code)
+    (study / "results.json").write_text('{"rows": [{"model": "resnet18", "speedup": 1.5}]}')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert page(study.parent.name).endswith(
+        "\n## Powers of two\n\n| model | speed-up |\n| --- | ---: |\n| resnet18 | 1.50 |\n"
+    )
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
@@ -80,7 +95,7 @@ def test_the_results_page_is_what_the_results_say() -> None:
 
 
 def test_the_speeds_in_the_readme_were_measured() -> None:
-    results = json.loads((ROOT / "bench" / "results" / "detectors.json").read_text())
+    results = json.loads(results_of("detectors").read_text())
     report = results["tables"]["fasterrcnn_resnet50_fpn 800x1333"]["report"]["results"]
     ratios = {row["model"]: row["speedup"]["value"] for row in report if row["speedup"]}
     text = (ROOT / "README.md").read_text()

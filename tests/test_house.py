@@ -3,9 +3,11 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from setuptools import find_namespace_packages
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("compressor", "detection", "export", "bench")
@@ -36,6 +38,8 @@ LAYERS = [
     ["bench"],
     ["compressor.chain"],
     ["compressor.cli", "compressor.__main__"],
+    ["bench.studies.common"],
+    ["bench.studies"],
 ]
 
 
@@ -83,6 +87,33 @@ def test_imports_go_one_way(path: Path) -> None:
     own = module_name(path)
     upwards = [name for name in imports(path) if layer(name) > layer(own)]
     assert upwards == []
+
+
+def studies(modules: list[str]) -> set[str]:
+    """Return the studies, and ``common``, that modules are of; for what lies beside them, its own name."""
+    parts = [module.split(".") for module in modules]
+    return {".".join(p[2:3]) or "bench.studies" for p in parts if p[:2] == ["bench", "studies"]}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_studies_stand_alone(path: Path) -> None:
+    own = studies([module_name(path)])
+    assert studies(imports(path)) <= (own | {"common"} if own else set())
+
+
+def test_tests_and_examples_use_a_study_only_where_it_is_tested() -> None:
+    outside = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
+    users = {path for path in outside if studies(imports(path)) - {"common"}}
+    assert users
+    assert all(path.is_relative_to(ROOT / "tests" / "bench" / "studies") for path in users)
+
+
+def test_studies_are_not_installed() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    installed = set(find_namespace_packages(str(ROOT), **settings))
+    ours = {module_name(path) for path in SOURCES if path.name == "__init__.py"}
+    assert installed & ours == {name for name in ours if not name.startswith("bench.studies")}
+    assert not [name for name in installed if name.startswith("bench.studies")]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

@@ -70,7 +70,7 @@ class PruneTable:
         if len(given) != 1:
             raise UsageError(
                 f"how much to remove is not clear: {' and '.join(given) or 'nothing'} given",
-                f"give one of {', '.join(_TARGETS)}; as options {', '.join(f'--{name}' for name in _TARGETS)}.",
+                f"give one of {', '.join(_TARGETS)}; as options --{', --'.join(_TARGETS)}.",
             )
         if self.layout is not None and self.rates is None:
             raise UsageError("layout reads rates, and there are none", "give rates, or leave layout out.")

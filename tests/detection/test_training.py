@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.learned import few_images
-from bench.lively import enlivened
+from bench.studies.common.learned import few_images
+from bench.studies.common.lively import enlivened
 from compressor.artifact import Artifact
 from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.criteria import CRITERIA

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.lively import enlivened
+from bench.studies.common.lively import enlivened
 from compressor.artifact import Artifact
 from compressor.cli import main
 from compressor.zoo import find

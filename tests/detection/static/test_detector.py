@@ -20,7 +20,7 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.resnet import resnet18
 from torchvision.ops import MultiScaleRoIAlign
 
-from bench.lively import NAMES, enlivened, lively, structured_images
+from bench.studies.common.lively import NAMES, enlivened, lively, structured_images
 from compressor.errors import UsageError
 from compressor.types import InputSpec
 from detection.reference import match, reference_detections

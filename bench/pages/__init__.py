@@ -1,1 +1,0 @@
-"""Sections of ``bench/README.md``, one file per study: from the study's JSON to Markdown."""

@@ -1,0 +1,1 @@
+"""What padding pruned widths costs and gains."""

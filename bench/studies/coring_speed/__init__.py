@@ -1,0 +1,1 @@
+"""How fast CORING ranks filters."""

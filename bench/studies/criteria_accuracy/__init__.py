@@ -1,0 +1,1 @@
+"""Criteria compared by accuracy, on ResNet-56."""

@@ -1,0 +1,1 @@
+"""Detectors, pruned in several ways, in ONNX Runtime."""

@@ -1,0 +1,1 @@
+"""Damage to every kind of file that is read."""

@@ -1,0 +1,1 @@
+"""What integers gain in time."""

@@ -1,0 +1,1 @@
+"""What CORING should do with 1x1 convolutions."""

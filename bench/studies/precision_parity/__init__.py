@@ -1,0 +1,1 @@
+"""Every named model in three precisions."""

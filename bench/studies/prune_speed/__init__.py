@@ -1,0 +1,1 @@
+"""How long pruning itself takes."""

@@ -1,0 +1,1 @@
+"""Whether detectors with random weights can be exported."""

@@ -1,0 +1,1 @@
+"""Published weights on real images."""

@@ -1,0 +1,1 @@
+"""What rounding widths does to speed."""

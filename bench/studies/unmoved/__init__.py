@@ -1,0 +1,1 @@
+"""What a change of structure must not move."""
