@@ -11,6 +11,7 @@ from compressor.artifact.manifest import Manifest, architecture_of, dense_manife
 from compressor.artifact.store import read_artifact, write_artifact
 from compressor.artifact.weights import built
 from compressor.cost import measure
+from compressor.errors import UsageError
 from compressor.plan import PrunePlan, joined
 from compressor.scores import Moment, Score
 from compressor.types import InputSpec, OracleReport
@@ -26,10 +27,12 @@ class Artifact:
     Attributes:
         module: the model, in evaluation mode.
         manifest: its papers; the digest of the weights is filled in by `save`.
+        own: architecture of a live model that nobody can build by name; None where the papers name it.
     """
 
     module: nn.Module
     manifest: Manifest
+    own: Architecture | None = None
 
     @classmethod
     def of(cls, module: nn.Module, arch: Architecture, weights_from: str = "random initialisation") -> Self:
@@ -75,19 +78,24 @@ class Artifact:
         module, manifest = read_artifact(path, options, shapes, trust=trust)
         return cls(module=module, manifest=manifest)
 
-    def save(self, path: Path) -> Self:
+    def save(self, path: str | Path) -> Self:
         """Write a folder, whole or not at all; return the artifact with digest and environment filled in.
 
         Raises:
-            UsageError: ``path`` exists, or the model is not what its papers say.
+            UsageError: ``path`` exists, nothing can rebuild the model, or it is not what its papers say.
             CompressError: the disk is full or not writable; nothing is left behind.
         """
-        return replace(self, manifest=write_artifact(self.module, self.manifest, path))
+        if self.own is not None:
+            raise UsageError(
+                f"nothing rebuilds this {type(self.module).__name__}, so that it could not be loaded again",
+                "say what builds it before it is pruned: factory='package.module:function'.",
+            )
+        return replace(self, manifest=write_artifact(self.module, self.manifest, Path(path)))
 
     @property
     def arch(self) -> Architecture:
         """The architecture, with arguments and input."""
-        return architecture_of(self.manifest)
+        return self.own or architecture_of(self.manifest)
 
     @property
     def input(self) -> InputSpec:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from compressor.base.bounds import require_memory
 from compressor.base.documents import read_bounded
 from compressor.base.text import foreign
-from compressor.errors import ArtifactError, CompressError
+from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.plan import PrunePlan
 from compressor.zoo import Architecture
 
@@ -57,6 +57,23 @@ def skeleton(arch: Architecture) -> nn.Module:
             return arch.build()
     except (NotImplementedError, RuntimeError):  # a constructor that computes with values
         return arch.build()
+
+
+def require_same_shapes(arch: Architecture, model: nn.Module) -> None:
+    """Refuse an architecture that builds another model than the one at hand.
+
+    Raises:
+        UsageError: a tensor is missing, unknown, or of another shape.
+    """
+    built = {name: tuple(tensor.shape) for name, tensor in skeleton(arch).state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in (*found, *built):
+        if built.get(name) != found.get(name):
+            raise UsageError(
+                f"{foreign(arch.name)} builds another model: {foreign(name)} is {built.get(name, 'absent')}, "
+                f"not {found.get(name, 'absent')}",
+                "name the factory that builds this very model, without arguments.",
+            )
 
 
 def vetted_weights(file: Path, sha256: str, template: Template) -> dict[str, Tensor]:

@@ -76,12 +76,12 @@ def pipeline_from_tables(tables: Mapping[str, object], *, where: str) -> Pipelin
         if name not in tables:
             raise UsageError(f"{where}: there is no [{name}]", "a recipe needs [model] and [prune].")
     return Pipeline(
-        model=_table(ModelTable, tables["model"], f"{where}: [model]"),
-        prune=_table(PruneTable, tables["prune"], f"{where}: [prune]"),
-        data=_table(DataTable, tables["data"], f"{where}: [data]") if "data" in tables else None,
+        model=table_of(ModelTable, tables["model"], f"{where}: [model]"),
+        prune=table_of(PruneTable, tables["prune"], f"{where}: [prune]"),
+        data=table_of(DataTable, tables["data"], f"{where}: [data]") if "data" in tables else None,
         training=_training(tables.get("training", {}), f"{where}: [training]"),
-        export=_table(ExportTable, tables.get("export", {}), f"{where}: [export]"),
-        expect=_table(ExpectTable, tables.get("expect", {}), f"{where}: [expect]"),
+        export=table_of(ExportTable, tables.get("export", {}), f"{where}: [export]"),
+        expect=table_of(ExpectTable, tables.get("expect", {}), f"{where}: [expect]"),
     )
 
 
@@ -89,7 +89,12 @@ def _training(table: Any, where: str) -> Recipe:
     return recipe_from_table(table, where=where)
 
 
-def _table(kind: type[T], table: Any, where: str) -> T:
+def table_of(kind: type[T], table: Any, where: str) -> T:
+    """Return one table as the dataclass that it describes.
+
+    Raises:
+        UsageError: a key is unknown, or a value has the wrong type or is out of range.
+    """
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for key in table:
         if key not in known:

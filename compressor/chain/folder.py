@@ -10,7 +10,7 @@ from compressor.artifact import Artifact, Manifest, read_manifest
 from compressor.base.documents import Json, encode
 from compressor.base.locks import owned
 from compressor.chain.files import pipeline_to_toml
-from compressor.chain.job import Job
+from compressor.chain.job import Job, beside
 from compressor.chain.recipes import Say, job_of, rehearse
 from compressor.chain.record import Finished, RunRecord
 from compressor.chain.settings import Pipeline
@@ -57,6 +57,10 @@ class Folder:
     def path(self, name: str) -> Path:
         """Return where a stage's output lies."""
         return self._outputs[name]
+
+    def checkpoints(self, name: str) -> Path:
+        """Return the folder beside a training's output."""
+        return beside(self._outputs[name])
 
 
 def run_chain(pipeline: Pipeline, folder: Path, *, device: torch.device, say: Say) -> Completed:

@@ -17,6 +17,11 @@ from compressor.training import TASKS
 from compressor.training.records import TrainResult
 
 
+def beside(output: Path) -> Path:
+    """Return the folder of checkpoints that belongs to an output."""
+    return output.with_name(f"{output.name}.run")
+
+
 def _nobody(result: TrainResult) -> None:
     """Hear nothing."""
 
@@ -32,6 +37,9 @@ class Store(Protocol):
 
     def path(self, name: str) -> Path:
         """Return where a stage's output lies or will lie."""
+
+    def checkpoints(self, name: str) -> Path | None:
+        """Return where a training keeps its checkpoints, or None where it keeps none."""
 
 
 @dataclass(frozen=True, kw_only=True)

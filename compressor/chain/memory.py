@@ -10,14 +10,10 @@ from compressor.errors import UsageError
 
 
 class Memory:
-    """Keeps what stages make until the chain is at its end.
+    """Keeps what stages make until the chain is at its end, and checkpoints of its training in a folder."""
 
-    Attributes:
-        output: where the last of it will go, or None; checkpoints of the training lie beside it.
-    """
-
-    def __init__(self, output: Path | None) -> None:
-        self._output = output
+    def __init__(self, run_dir: Path | None = None) -> None:
+        self._run_dir = run_dir
         self._made: dict[str, Artifact] = {}
 
     def get(self, name: str) -> Artifact:
@@ -29,14 +25,16 @@ class Memory:
         self._made[name] = artifact
 
     def path(self, name: str) -> Path:
-        """Return the path of the output, whatever the stage.
+        """Refuse: nothing of this is written.
 
         Raises:
-            UsageError: there is none.
+            UsageError: always.
         """
-        if self._output is None:
-            raise UsageError("nowhere to write", "give -o FOLDER.")
-        return self._output
+        raise UsageError(f"stage {name} writes a file", "go through it in a run folder: compress run.")
+
+    def checkpoints(self, name: str) -> Path | None:
+        """Return the folder of checkpoints, whatever the stage."""
+        return self._run_dir
 
 
 def go_through(job: Job, stages: Iterable[Stage]) -> Artifact:

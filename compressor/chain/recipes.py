@@ -85,7 +85,7 @@ def dry_run(pipeline: Pipeline) -> DryRun:
     Raises:
         CompressError: as for ``compress prune``.
     """
-    job = job_of(pipeline, Memory(None), torch.device("cpu"), lambda words: None)
+    job = job_of(pipeline, Memory(), torch.device("cpu"), lambda words: None)
     artifact, shots = job.start, []
     for stage in stages_of(pipeline):
         if isinstance(stage.work, Prune):

@@ -15,13 +15,14 @@ from bench.measure import MeasureSettings
 from bench.run import Candidate
 from bench.run import bench as measure_models
 from bench.table import render
-from compressor.artifact import Artifact, architecture_of, is_artifact, read_manifest
+from compressor.artifact import Artifact, architecture_of, is_artifact, opening, read_manifest
+from compressor.artifact.opening import Levers
 from compressor.base.documents import write_json
 from compressor.base.files import exists, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
-from compressor.cli.sources import Levers, announce, open_model, opened, parse_shapes, trust_in
+from compressor.cli.sources import announce, open_model, parse_shapes, trust_in, wanted
 from compressor.errors import UsageError
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, require_device
@@ -156,7 +157,7 @@ def _artifact(name: str, request: Request) -> Artifact:
     # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
     resizable = architecture_of(read_manifest(Path(name), request.trust)).levers
     shape, levers = (request.shape, request.levers) if resizable else (None, {})
-    return opened(Path(name), shape, levers, request.trust)
+    return opening.open_model(name, wanted(shape=shape, levers=levers, trust=request.trust))
 
 
 def _file(path: Path, suffix: str, shape: str | None) -> Candidate:

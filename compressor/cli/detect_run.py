@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from compressor.base.devices import open_device
 from compressor.base.documents import Json
 from compressor.cli import output
 from compressor.cli.evaluate_run import say_unless_settled
-from compressor.cli.sources import open_device, open_model, trust_in
+from compressor.cli.sources import open_model, trust_in
 from compressor.errors import UsageError
 from compressor.training import TASKS
 from detection.drawing import beside, captioned, draw, usual_names

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from compressor.base.devices import open_device
 from compressor.cli import output
-from compressor.cli.sources import open_device, open_model, parse_shapes, trust_in
+from compressor.cli.sources import open_model, parse_shapes, trust_in
 from compressor.data import DataSplits, ImageSet
 from compressor.errors import UsageError
 from compressor.scores import Score

@@ -11,13 +11,14 @@ from typing import Any, Final, Literal
 
 import torch
 
-from compressor.artifact import Artifact, is_artifact
+from compressor.artifact import Artifact
+from compressor.artifact.opening import Levers
 from compressor.base.documents import Json, encode
 from compressor.base.files import publish, scratch, temporary_folder, writing
 from compressor.base.locks import owned
 from compressor.cli import output
 from compressor.cli.evaluate_run import accuracy_of_file
-from compressor.cli.sources import Levers, open_artifact, open_model, trust_in
+from compressor.cli.sources import open_model, trust_in
 from compressor.data import DataSplits
 from compressor.training import TASKS
 from compressor.types import InputSpec
@@ -73,12 +74,11 @@ def run(request: Request) -> None:
 def _opened(request: Request) -> Artifact:
     """Return an artifact, or a dense model by name with a checkpoint or random weights."""
     trust = trust_in([str(request.artifact)], everything=request.trust_code)
-    if is_artifact(request.artifact) and not (request.weights or request.classes):
-        return open_artifact(request.artifact, request.shape, request.levers, trust)
     source = open_model(
         str(request.artifact), request.weights, request.classes, request.shape, request.levers, trust
     )
-    output.say(f"{request.artifact}: {source.manifest.weights_from}")
+    if not source.stored:
+        output.say(f"{request.artifact}: {source.manifest.weights_from}")
     return source
 
 

@@ -41,8 +41,9 @@ def finetune(
     """
     if data is None:
         raise UsageError("fine-tuning needs images", "give --data, for instance --data digits.")
+    from compressor.base.devices import open_device
     from compressor.cli.finetune_run import Request, run
-    from compressor.cli.sources import open_device, open_model, output_path, trust_in
+    from compressor.cli.sources import open_model, output_path, trust_in
     from compressor.cli.training import resolve_recipe
 
     trust = trust_in([teacher] if teacher else [], everything=trust_code)

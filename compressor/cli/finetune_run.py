@@ -7,7 +7,7 @@ import torch
 
 from compressor.artifact import Artifact
 from compressor.base.documents import encode
-from compressor.chain.job import Job
+from compressor.chain.job import Job, beside
 from compressor.chain.memory import Memory, go_through
 from compressor.chain.stages import stages_of_finetune
 from compressor.cli import output
@@ -50,7 +50,7 @@ def _job(request: Request, device: torch.device, results: list[TrainResult]) -> 
     teacher = request.teacher or request.source  # without distillation nobody asks it
     return Job(
         open=lambda: request.source,
-        store=Memory(request.output),
+        store=Memory(beside(request.output)),
         spec=request.data,
         device=device,
         say=output.say,

@@ -64,8 +64,9 @@ def inspect(
     if data is None:
         raise UsageError("there is nothing to score on", "give --data, for instance --data digits.")
     shares = _shares(rates)
+    from compressor.base.devices import open_device
     from compressor.cli.inspect_run import Request, run
-    from compressor.cli.sources import open_device, open_model, trust_in
+    from compressor.cli.sources import open_model, trust_in
 
     if output is not None:
         _check(output)

@@ -110,8 +110,9 @@ def prune(
         keep=tuple(keep or ()), rate_of=dict(_own_rate(text) for text in rate_of or ()), parts=tuple(parts),
         max_rate=max_rate, allow_inexact=allow_inexact,
     )  # fmt: skip
+    from compressor.base.devices import open_device
     from compressor.cli.prune_run import Request, run
-    from compressor.cli.sources import open_device, open_model, output_path, trust_in
+    from compressor.cli.sources import open_model, output_path, trust_in
     from compressor.cli.training import resolve_recipe
     from compressor.training import TASKS
 

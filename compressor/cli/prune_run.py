@@ -9,7 +9,7 @@ from rich.table import Table
 
 from compressor.artifact import Artifact
 from compressor.base.documents import Json, encode
-from compressor.chain.job import Job
+from compressor.chain.job import Job, beside
 from compressor.chain.memory import Memory, go_through
 from compressor.chain.settings import PruneTable
 from compressor.chain.stages import stages_of_prune
@@ -72,7 +72,7 @@ def _carried_out(request: Request) -> _Result:
     source = request.source
     job = Job(
         open=lambda: source,
-        store=Memory(request.output),
+        store=Memory(beside(request.output) if request.output else None),
         spec=request.data,
         device=request.device,
         say=output.say,

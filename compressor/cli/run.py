@@ -39,9 +39,9 @@ def run(
     Examples: compress run recipes/coring/resnet56-v5.toml --weights resnet_56.pt --data cifar10:data;
     compress run recipes/coring/resnet50-v.toml --dry-run
     """
+    from compressor.base.devices import open_device
     from compressor.chain.files import pipeline_from_tables, read_tables, with_changes
     from compressor.cli import run_run
-    from compressor.cli.sources import open_device
     from compressor.cli.training import parse_setting
 
     given: dict[str, object] = {

@@ -1,7 +1,6 @@
 """Runtimes, one file each: a registry of backends that open a file and run it."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from compressor.base.text import foreign
+from compressor.base.devices import check_device
 from compressor.errors import BackendMissingError, UsageError
 from compressor.registry import Registry
 from compressor.zoo import NOBODY, Trust
@@ -111,16 +110,6 @@ class Backend(Protocol):
 _MOST_THREADS: Final = 64  # more than any CPU of a small server has, and few enough to end
 
 BACKENDS: Final[Registry[Backend]] = Registry("backend", "export.backends")
-
-
-def check_device(name: str) -> None:
-    """Refuse a name that is none of a device.
-
-    Raises:
-        UsageError: naming the ones there are.
-    """
-    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
-        raise UsageError(f"unknown device {foreign(name)!r}", "use cpu, cuda, or cuda:0, cuda:1 ...")
 
 
 def require_device(backend: Backend, device: str) -> None:

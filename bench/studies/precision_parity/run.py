@@ -132,9 +132,6 @@ def _precision_of(path: Path, subject: Subject) -> Row:
         score = DETECTION.score(model, subject.images)
     pytorch_score = asdict(subject.artifact.manifest.scores[Moment("train")])
     return {"score": asdict(score), "pytorch_score": pytorch_score}
-        "score": asdict(score),
-        "pytorch_score": asdict(subject.artifact.manifest.scores[Moment("train")]),
-    }
 
 
 def _facts(deployed: Deployed) -> Row:

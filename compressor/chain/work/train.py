@@ -23,9 +23,9 @@ class Train:
 
     def carry_out(self, job: Job, stage: Stage, artifact: Artifact) -> Artifact:
         """Return a trained copy, scored on the validation split; its checkpoints lie beside the output."""
-        output, data = job.store.path(stage.name), job.data
-        run_dir = output.with_name(f"{output.name}.run")
-        job.say(f"{stage.name} for {self.recipe.epochs} epochs; checkpoints in {run_dir}")
+        data, run_dir = job.data, job.store.checkpoints(stage.name)
+        where = f"; checkpoints in {run_dir}" if run_dir else ""
+        job.say(f"{stage.name} for {self.recipe.epochs} epochs{where}")
         model = copy.deepcopy(artifact.module)
         teacher = job.teacher() if self.recipe.distill else None
         result = fine_tune(
@@ -34,5 +34,4 @@ class Train:
         job.trained(result)
         papers = replace(artifact.manifest, recipe=self.recipe)
         trained = replace(artifact, module=model, manifest=papers)
-        assert job.spec is not None
-        return trained.scored(Moment("val", "fine-tuned"), job.score(trained, data.val), job.spec)
+        return trained.scored(Moment("val", "fine-tuned"), job.score(trained, data.val), data.spec)

@@ -1,0 +1,251 @@
+"""The program from Python: what the command line calls, on the one value that moves.
+
+``import compressor`` offers these names without importing torch; strings that name models are what the
+command line takes: a name, ``package.module:factory``, or an artifact folder. Factories that are named in a
+call are trusted, those that only an artifact names are not: ``trust=Trust.of([...])``.
+"""
+
+import copy
+import dataclasses
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from torch import nn
+
+from compressor.artifact import Artifact
+from compressor.artifact.opening import Wanted, open_model
+from compressor.artifact.vetting import require_same_shapes
+from compressor.base.devices import open_device
+from compressor.chain.files import table_of
+from compressor.chain.job import Job
+from compressor.chain.memory import Memory
+from compressor.chain.settings import PruneTable
+from compressor.chain.work import Stage, Work
+from compressor.chain.work.prune import Prune
+from compressor.chain.work.train import Train
+from compressor.errors import UsageError
+from compressor.scores import Score
+from compressor.training import TASKS, recipe_from_table
+from compressor.types import InputSpec, Recipe
+from compressor.zoo import NOBODY, Architecture, Trust, find
+from export.deploy import Deployed, DeploySettings
+from export.deploy import deploy as _deploy
+from export.proof import Precision
+
+_LOG = logging.getLogger(__name__)
+
+Source = str | Path | Artifact | nn.Module
+"""A model: by name, in a folder, opened already, or live."""
+
+
+class Model(Artifact):
+    """An artifact with everything that can be done to it; whatever changes it returns another one."""
+
+    __slots__ = ()
+
+    @classmethod
+    def around(cls, artifact: Artifact) -> Self:
+        """Return an artifact with this face."""
+        return cls(module=artifact.module, manifest=artifact.manifest, own=artifact.own)
+
+    def prune(self, **request: Any) -> "Model":
+        """Return a smaller model; see `prune`."""
+        return prune(self, **request)
+
+    def fine_tune(self, data: str, **settings: Any) -> "Model":
+        """Return a trained model; see `fine_tune`."""
+        return fine_tune(self, data, **settings)
+
+    def evaluate(self, data: str, *, split: str = "test", device: str = "cpu") -> Score:
+        """Return how well the model does; see `evaluate`."""
+        return evaluate(self, data, split=split, device=device)
+
+    def export(self, path: str | Path, **settings: Any) -> Deployed:
+        """Write an ONNX file; see `deploy`."""
+        return deploy(self, path, **settings)
+
+
+def load(
+    model: str | Path,
+    *,
+    weights: str | Path | None = None,
+    classes: int | None = None,
+    input: tuple[int, ...] | None = None,
+    trust: Trust = NOBODY,
+    seed: int = 0,
+) -> Model:
+    """Open an artifact folder, or build a model by name with a checkpoint or random weights.
+
+    Args:
+        model: name, ``package.module:factory``, or artifact folder.
+        weights: checkpoint for a name; read without executing anything in it.
+        classes: of a dense model, where it is not the usual number.
+        input: shape of the input, (channels, height, width), where it is not the usual one.
+        trust: whose factories an artifact may bring in.
+        seed: of random weights.
+
+    Raises:
+        UsageError: there is no such model, or it cannot be had so.
+        ArtifactError: the artifact is damaged, or built by code that is not trusted.
+    """
+    shapes = (input,) if input else None
+    path = Path(weights) if weights else None
+    wanted = Wanted(weights=path, classes=classes, shapes=shapes, trust=trust, seed=seed)
+    return Model.around(open_model(str(model), wanted))
+
+
+def prune(
+    model: Source,
+    *,
+    data: str | None = None,
+    input: tuple[int, ...] | None = None,
+    factory: str | None = None,
+    seed: int = 0,
+    **request: Any,
+) -> Model:
+    """Return a smaller model, proved against the masked one; nothing is trained, ``model`` stays as it is.
+
+    Args:
+        model: by name, in a folder, opened, or a live module of one's own.
+        data: data set for methods that look at training images, as for ``--data``.
+        input: shape of the input, (channels, height, width); needed for a live module.
+        factory: name or ``package.module:factory`` that rebuilds a live module; without one it cannot be
+            saved.
+        seed: of methods that draw at random, and of random weights.
+        request: how much and by what, as in the ``[prune]`` table of a recipe: ``macs=0.5``, ``rate=0.3``,
+            ``round_to=16``, ``method="coring"``, ``keep=["layer1*"]``.
+
+    Raises:
+        UsageError: the request makes no sense for this model.
+        CompressError: tracing failed, or the pruned model is not what it should be.
+    """
+    artifact = _opened(model, input, factory, seed)
+    table = table_of(PruneTable, request, "prune")
+    work = Prune(table=table, seed=seed)
+    return Model.around(work.carry_out(_job(artifact, data), _stage(work), artifact))
+
+
+def fine_tune(
+    model: Source,
+    data: str,
+    *,
+    recipe: Recipe | None = None,
+    run_dir: str | Path | None = None,
+    teacher: Source | None = None,
+    device: str = "cpu",
+    **settings: Any,
+) -> Model:
+    """Return a trained copy with the weights of its best epoch, scored on the validation split.
+
+    Args:
+        model: what is trained.
+        data: data set, as for ``--data``.
+        recipe: how; by default the recipe of the last training, else the task's.
+        run_dir: folder for checkpoints, from which an interrupted training goes on; none without it.
+        teacher: unpruned model to distil from.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        settings: fields of the recipe that are to be other: ``epochs=5``, ``lr=0.02``.
+
+    Raises:
+        UsageError: a setting or the data does not fit the model.
+        CompressError: the loss became infinite or not a number.
+    """
+    artifact = _opened(model)
+    usual = recipe or artifact.manifest.recipe or TASKS.get(artifact.arch.task).recipe
+    work = Train(recipe=recipe_from_table({**dataclasses.asdict(usual), **settings}, where="fine_tune"))
+    job = _job(artifact, data, run_dir=run_dir, device=device, teacher=teacher)
+    return Model.around(work.carry_out(job, _stage(work), artifact))
+
+
+def evaluate(model: Source, data: str, *, split: str = "test", device: str = "cpu") -> Score:
+    """Return how well a model does on a data set.
+
+    Args:
+        model: what is scored.
+        data: data set, as for ``--data``.
+        split: ``test``, ``val`` or ``holdout``.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UsageError: there is no such data set or split, or it does not fit the model.
+    """
+    job = _job(_opened(model), data, device=device)
+    return job.score(job.start, job.data.images(split))
+
+
+def deploy(
+    model: Source, path: str | Path, *, precision: Precision = "fp32", align: int | None = None
+) -> Deployed:
+    """Write an ONNX file that was compared with PyTorch; one that differs is not left behind.
+
+    Args:
+        model: what is exported.
+        path: the file to write.
+        precision: ``fp32`` or ``fp16``; int8 needs images: ``compress export``.
+        align: widths are padded to multiples of this; None takes what suits the precision on a CPU.
+
+    Raises:
+        UsageError: the file exists.
+        ParityError: the file differs from PyTorch.
+    """
+    return _deploy(_opened(model), Path(path), DeploySettings(precision=precision, align=align))
+
+
+def _opened(
+    model: Source, shape: tuple[int, ...] | None = None, factory: str | None = None, seed: int = 0
+) -> Artifact:
+    if isinstance(model, nn.Module):
+        return _live(model, shape, factory)
+    if factory is not None:
+        raise UsageError(f"{model} is no live module", "leave factory out.")
+    if isinstance(model, Artifact):
+        return model
+    return load(model, input=shape, seed=seed)
+
+
+def _live(module: nn.Module, shape: tuple[int, ...] | None, factory: str | None) -> Artifact:
+    """Return a copy of somebody's module as an artifact."""
+    name = type(module).__name__
+    if shape is None:
+        raise UsageError(f"what a live {name} takes is not known", "say it: input=(3, 224, 224).")
+    copied = copy.deepcopy(module).cpu().eval()
+    if factory is None:
+        own = Architecture(
+            name=name, constructor=lambda: copy.deepcopy(module), input=InputSpec(shapes=(shape,))
+        )
+        return replace(Artifact.of(copied, own, _IN_MEMORY), own=own)
+    arch = find(factory).with_options(shapes=(shape,))
+    require_same_shapes(arch, copied)
+    return Artifact.of(copied, arch, _IN_MEMORY)
+
+
+_IN_MEMORY = "a model in memory"
+
+
+def _job(
+    artifact: Artifact,
+    data: str | None,
+    *,
+    run_dir: str | Path | None = None,
+    device: str = "cpu",
+    teacher: Source | None = None,
+) -> Job:
+    def taught() -> nn.Module:
+        if teacher is None:
+            raise UsageError("distillation needs the unpruned model", "give teacher, or distill=0.")
+        return _opened(teacher).module
+
+    return Job(
+        open=lambda: artifact,
+        store=Memory(Path(run_dir) if run_dir else None),
+        spec=data,
+        device=open_device(device),
+        say=_LOG.info,
+        teacher=taught,
+    )
+
+
+def _stage(work: Work) -> Stage:
+    return Stage(name="call", output="", work=work)
