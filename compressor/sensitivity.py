@@ -17,9 +17,9 @@ from compressor.channels.graph import module_of
 from compressor.cost import cost_model, kept_units
 from compressor.criteria import Criterion
 from compressor.errors import UsageError
+from compressor.methods.ranking import Batches
+from compressor.methods.ranking import score as score_units
 from compressor.plan import PrunePlan, removal
-from compressor.prune import Batches
-from compressor.prune import score as score_units
 from compressor.rates import allocate
 from compressor.rates.allocate import best_units
 from compressor.shrink import check, run_shrunk, shrink

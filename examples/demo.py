@@ -24,8 +24,8 @@ from compressor.artifact import Manifest, load_artifact, save_artifact
 from compressor.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.data import DataSplits, open_data
+from compressor.methods.ranking import make_plan
 from compressor.plan import PrunePlan
-from compressor.prune import make_plan
 from compressor.scores import Accuracy
 from compressor.shrink import shrink
 from compressor.training import evaluate, fine_tune

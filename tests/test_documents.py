@@ -45,7 +45,7 @@ def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:
     code = blocks("CONTRIBUTING.md", "python")[1]
     assert '@CRITERIA.register("linf")' in code
     use = (
-        "\nfrom compressor.prune import make_plan\nfrom compressor.types import RateSpec\n"
+        "\nfrom compressor.methods.ranking import make_plan\nfrom compressor.types import RateSpec\n"
         "from compressor.zoo import find\narch = find('resnet20_cifar')\n"
         "make_plan(arch.build(), arch, RateSpec(target='rate', fraction=0.5), CRITERIA.get('linf')())\n"
     )

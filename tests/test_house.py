@@ -25,7 +25,6 @@ LAYERS = [
     ["compressor.criteria", "compressor.rates", "compressor.shrink"],
     ["compressor.zoo"],
     [
-        "compressor.prune",
         "compressor.artifact",
     ],
     ["compressor.methods"],

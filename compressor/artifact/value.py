@@ -127,7 +127,7 @@ class Artifact:
     def changed(
         self, module: nn.Module, plan: PrunePlan, oracle: OracleReport, method: str, data: str = ""
     ) -> Self:
-        """Return what a plan made of it.
+        """Return what a plan made of it; scores and training were another model's.
 
         Args:
             module: this one's after ``plan``.
@@ -141,7 +141,9 @@ class Artifact:
             plan=joined(self.manifest.plan, plan),
             method=method,
             cost_after=measure(self.arch.view(module), self.example()),
-            data=data or self.manifest.data,
+            data=data,
+            scores={},
+            recipe=None,
             oracle=oracle,
         )
         return replace(self, module=module, manifest=papers)

@@ -13,7 +13,7 @@ from torch import nn
 from compressor.artifact import Artifact
 from compressor.criteria import CRITERIA
 from compressor.methods.ranked import Ranked
-from compressor.prune import Batches, Planned
+from compressor.methods.ranking import Batches, Planned
 from compressor.registry import Registry, unknown_name
 from compressor.shrink import shrink
 from compressor.types import RateSpec

@@ -8,7 +8,7 @@ from torch import nn
 
 from compressor.artifact import Artifact
 from compressor.criteria import Criterion, criterion_of
-from compressor.prune import Batches, Planned, make_plan
+from compressor.methods.ranking import Batches, Planned, make_plan
 from compressor.types import RateSpec
 
 
@@ -37,7 +37,7 @@ class Ranked:
         return bool(self.criterion.needs)
 
     def start(self, artifact: Artifact, request: RateSpec, batches: Batches | None) -> Planned:
-        """Trace, rank, allocate and prove; see `compressor.prune.make_plan`."""
+        """Trace, rank, allocate and prove; see `compressor.methods.ranking.make_plan`."""
         return make_plan(artifact.module, artifact.arch, request, self.criterion, batches)
 
     def prepare(self, model: nn.Module, state: Planned) -> nn.Module:

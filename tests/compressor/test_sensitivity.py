@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from compressor.criteria import CRITERIA
 from compressor.errors import UsageError
-from compressor.prune import make_plan
+from compressor.methods.ranking import make_plan
 from compressor.sensitivity import (
     Point,
     by_group,

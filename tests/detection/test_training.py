@@ -16,8 +16,8 @@ from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.criteria import CRITERIA
 from compressor.data import DataSplits
 from compressor.errors import UsageError
+from compressor.methods.ranking import make_plan
 from compressor.plan import PrunePlan
-from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.training import fine_tune
 from compressor.types import RateSpec, Recipe

@@ -11,7 +11,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from compressor.cli.sources import open_model
 from compressor.criteria import CRITERIA
 from compressor.errors import UsageError
-from compressor.prune import make_plan
+from compressor.methods.ranking import make_plan
 from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import find

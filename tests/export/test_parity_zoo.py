@@ -7,7 +7,7 @@ import torch
 
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
-from compressor.prune import make_plan
+from compressor.methods.ranking import make_plan
 from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import find

@@ -26,7 +26,7 @@ from compressor.criteria import CRITERIA, Criterion
 from compressor.data import DataSplits
 from compressor.data.images import IndexedSet
 from compressor.errors import UsageError
-from compressor.prune import make_plan
+from compressor.methods.ranking import make_plan
 from compressor.shrink import shrink
 from compressor.training import evaluate
 from compressor.training.trainer import Trainer

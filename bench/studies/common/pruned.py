@@ -6,7 +6,7 @@ from compressor.artifact import Artifact
 from compressor.criteria import CRITERIA, Criterion
 from compressor.methods import prune
 from compressor.methods.ranked import Ranked
-from compressor.prune import Batches
+from compressor.methods.ranking import Batches
 from compressor.types import RateSpec
 from compressor.zoo import Architecture
 

@@ -30,8 +30,8 @@ from compressor.artifact import Artifact
 from compressor.base.documents import digest, encode
 from compressor.cost import measure
 from compressor.criteria import CRITERIA
+from compressor.methods.ranking import make_plan
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
-from compressor.prune import make_plan
 from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import Architecture, find

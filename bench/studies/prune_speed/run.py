@@ -21,8 +21,8 @@ from bench.environment import environment
 from bench.studies.common.results import results_of
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
+from compressor.methods.ranking import score
 from compressor.plan import PrunePlan, removal
-from compressor.prune import score
 from compressor.rates import allocate
 from compressor.rates.allocate import best_units
 from compressor.shrink import shrink

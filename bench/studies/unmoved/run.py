@@ -23,7 +23,7 @@ from bench.studies.common.results import results_of
 from compressor.base.documents import digest
 from compressor.criteria import CRITERIA, criterion_of
 from compressor.errors import CompressError
-from compressor.prune import make_plan
+from compressor.methods.ranking import make_plan
 from compressor.shrink import shrink
 from compressor.types import RateSpec
 from compressor.zoo import Architecture, find

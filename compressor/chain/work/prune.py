@@ -9,7 +9,7 @@ from compressor.chain.work import Stage
 from compressor.channels import trace
 from compressor.errors import UsageError
 from compressor.methods import Method, method_of, prune
-from compressor.prune import Batches
+from compressor.methods.ranking import Batches
 from compressor.rates.layout import Reading, as_written
 from compressor.rates.shots import ONLY, Shot, ShotLayout, dense_widths, spec_of_shot
 from compressor.training import task

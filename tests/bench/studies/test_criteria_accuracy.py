@@ -15,7 +15,7 @@ from compressor.criteria import CRITERIA
 from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet
 from compressor.errors import UsageError
-from compressor.prune import make_plan
+from compressor.methods.ranking import make_plan
 from compressor.rates import parse_rates
 from compressor.training import evaluate, fine_tune
 from compressor.types import InputSpec, RateSpec, Recipe

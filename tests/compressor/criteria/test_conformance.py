@@ -7,7 +7,7 @@ from torch import nn
 
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
-from compressor.prune import score
+from compressor.methods.ranking import score
 from compressor.shrink import perturb_norms
 from compressor.zoo import find
 

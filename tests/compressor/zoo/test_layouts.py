@@ -16,7 +16,7 @@ from torch import nn
 from compressor import zoo
 from compressor.criteria import CRITERIA
 from compressor.errors import UsageError
-from compressor.prune import make_plan
+from compressor.methods.ranking import make_plan
 from compressor.rates.layout import check_length
 from compressor.shrink import shrink
 from compressor.types import RateSpec

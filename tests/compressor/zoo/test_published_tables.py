@@ -10,7 +10,7 @@ import pytest
 from compressor import zoo
 from compressor.cost import measure
 from compressor.criteria import CRITERIA
-from compressor.prune import make_plan
+from compressor.methods.ranking import make_plan
 from compressor.shrink import shrink
 from compressor.types import RateSpec
 
