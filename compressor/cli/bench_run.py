@@ -26,7 +26,7 @@ from compressor.errors import UsageError
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.deploy import DeploySettings, deploy
-from export.metadata import TASK, input_of, read_input, read_precision, read_properties, said_input
+from export.metadata import TASK, read_exported, read_input
 from export.to_onnx import file_digest
 
 _FILES = (".onnx", ".engine")
@@ -94,10 +94,10 @@ def _fixed(name: str, trust: Trust) -> tuple[tuple[int, ...], ...]:
     """Return the shapes that a file or artifact takes and that cannot follow others; nothing for names."""
     path = Path(name)
     if path.suffix in _FILES and path.is_file():
-        properties = read_properties(path)
-        inputs = said_input(path, properties)
-        shapes = inputs.shapes if inputs else ()
-        return shapes[:1] if properties.get(TASK) == "detection" else shapes
+        file = read_exported(path)
+        said = file.said_input
+        shapes = said.shapes if said else ()
+        return shapes[:1] if file.properties.get(TASK) == "detection" else shapes
     if not is_artifact(path):
         return ()
     return read_manifest(path, trust).input.shapes
@@ -155,9 +155,10 @@ def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
     if suffix != path.suffix:
         wanted = f"a {suffix} file" if suffix else "the artifact folder"
         raise UsageError(f"{path} is nothing that this backend opens", f"give {wanted}.")
-    inputs = input_of(path, parse_shapes(shape) if shape else None)
+    file = read_exported(path)
+    inputs = file.input(parse_shapes(shape) if shape else None)
     return Candidate(
-        name=str(path), path=path, inputs=inputs, digest=file_digest(path), precision=read_precision(path)
+        name=str(path), path=path, inputs=inputs, digest=file_digest(path), precision=file.precision
     )
 
 

@@ -16,7 +16,7 @@ from compressor.scores import Score
 from compressor.training import TASKS, Task, init_from_env
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions, require_device
-from export.metadata import TASK, input_of, read_properties
+from export.metadata import TASK, read_exported
 
 _RUNTIMES = {".onnx": "onnxruntime", ".engine": "tensorrt"}
 """Which backend opens a file, where none is asked for."""
@@ -97,8 +97,8 @@ def _opened(
     """Yield the task of an exported file, the file behind the face of a module, and what it takes."""
     backend = BACKENDS.get(name)
     require_device(backend, options.device)
-    properties = read_properties(path)
-    task = TASKS.get(properties.get(TASK, "classification"))
-    inputs = input_of(path, parse_shapes(shape) if shape else None)
+    file = read_exported(path)
+    task = TASKS.get(file.properties.get(TASK, "classification"))
+    inputs = file.input(parse_shapes(shape) if shape else None)
     with backend.open(path, options) as session:
-        yield task, task.remote(session.run, session.input_names, inputs, properties), inputs
+        yield task, task.remote(session.run, session.input_names, inputs, file.properties), inputs
