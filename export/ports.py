@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import onnx
 
 from compressor.errors import UsageError
@@ -23,6 +24,14 @@ class Port:
     name: str
     element_type: int
     shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """Element type as NumPy calls it; None where it has none."""
+        try:
+            return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.element_type))
+        except KeyError:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,22 +2,19 @@
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Protocol, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final, Protocol
 
 from compressor.base.text import foreign
 from compressor.errors import BackendMissingError, UsageError
 from compressor.registry import Registry
 from compressor.zoo import NOBODY, Trust
+from export.session import Array, Feed, Session
 
-Array = npt.NDArray[np.generic]
-Feed = Mapping[str, Array]
+__all__ = [
+    "BACKENDS", "Array", "Backend", "Feed", "Session", "SessionOptions", "check_device", "require_device",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,40 +46,6 @@ class SessionOptions:
     def cuda_index(self) -> int:
         """Number of the CUDA device, 0 where none was given."""
         return int(self.device.partition(":")[2] or 0)
-
-
-class Session(Protocol):
-    """An open model. Use it in a ``with`` block: leaving it frees threads and memory."""
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """Names to feed, in the order of the model's positional inputs."""
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names that `run` returns, in the model's order."""
-
-    @property
-    def device(self) -> str:
-        """Where it really runs."""
-
-    def run(self, feed: Feed) -> dict[str, Array]:
-        """Compute the outputs, and return when they lie in host memory.
-
-        On an accelerator that includes both copies, so the time of a call is what a client would wait.
-
-        Args:
-            feed: an array (batch, ...) for every input name.
-
-        Raises:
-            UsageError: names or shapes that the model does not take.
-        """
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class Backend(Protocol):
@@ -136,17 +99,4 @@ def require_device(backend: Backend, device: str) -> None:
         raise BackendMissingError(
             f"backend {backend.name!r} cannot run on {device} here: {reason}",
             "install what is missing, or choose another --device or --backend (`compress doctor` lists them)",
-        )
-
-
-def check_feed(feed: Feed, names: tuple[str, ...]) -> None:
-    """Refuse a feed whose names are not exactly the model's.
-
-    Raises:
-        UsageError: naming what came and what was expected.
-    """
-    if set(feed) != set(names):
-        raise UsageError(
-            f"the model takes {', '.join(names)}, but was fed {', '.join(feed) or 'nothing'}",
-            "feed every input under its own name",
         )
