@@ -24,12 +24,10 @@ from compressor.cli import output
 from compressor.cli.sources import Levers, announce, open_model, opened, parse_shapes, trust_in
 from compressor.errors import UsageError
 from compressor.zoo import Trust
-from export.backends import BACKENDS, SessionOptions, require_device
+from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device
 from export.deploy import DeploySettings, deploy
 from export.metadata import TASK, read_exported, read_input
 from export.to_onnx import file_digest
-
-_FILES = (".onnx", ".engine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +91,7 @@ def _followed(request: Request) -> str | None:
 def _fixed(name: str, trust: Trust) -> tuple[tuple[int, ...], ...]:
     """Return the shapes that a file or artifact takes and that cannot follow others; nothing for names."""
     path = Path(name)
-    if path.suffix in _FILES and path.is_file():
+    if path.suffix in file_suffixes() and path.is_file():
         file = read_exported(path)
         said = file.said_input
         shapes = said.shapes if said else ()
@@ -132,7 +130,7 @@ def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
 def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candidate:
     """Return a model in the form that files of ``suffix`` have, made on the way where it has another."""
     path = Path(name)
-    if path.suffix in _FILES:
+    if path.suffix in file_suffixes():
         return _file(path, suffix, request.shape)
     folder = path if is_artifact(path) else _dense(name, request, scratch)
     # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant

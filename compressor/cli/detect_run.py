@@ -24,7 +24,7 @@ from detection.predict import detect
 from detection.task import classes_of, task_of
 from detection.types import Detections
 from detection.writing import check_output, written
-from export.backends import BACKENDS, SessionOptions, require_device
+from export.backends import BACKENDS, SessionOptions, require_device, usual_backends
 from export.metadata import TASK, read_exported
 
 _AVERAGED: Final = 20  # pictures over which the overlaid rate is averaged
@@ -155,7 +155,7 @@ def _session(path: Path, request: Request, options: SessionOptions) -> Iterator[
     file = read_exported(path)
     if file.properties.get(TASK) != "detection":
         raise UsageError(f"{path} is no detector of ours", "export a detector with compress export.")
-    backend = BACKENDS.get(request.backend or "onnxruntime")
+    backend = BACKENDS.get(request.backend or usual_backends()[path.suffix])
     if backend.suffix != ".onnx":
         raise UsageError(f"backend {backend.name} does not run {path}", "leave out --backend.")
     require_device(backend, options.device)

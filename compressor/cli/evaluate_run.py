@@ -15,11 +15,8 @@ from compressor.errors import UsageError
 from compressor.scores import Score
 from compressor.training import TASKS, Task, init_from_env
 from compressor.types import InputSpec
-from export.backends import BACKENDS, SessionOptions, require_device
+from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device, usual_backends
 from export.metadata import TASK, read_exported
-
-_RUNTIMES = {".onnx": "onnxruntime", ".engine": "tensorrt"}
-"""Which backend opens a file, where none is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +43,9 @@ def accuracy(request: Request) -> tuple[Score, DataSplits]:
         UsageError: model and backend do not fit together, or the data does not fit the model.
     """
     suffix = Path(request.model).suffix
-    name = request.backend or _RUNTIMES.get(suffix, "torch")
-    through_file = suffix in _RUNTIMES
+    usual = usual_backends()
+    through_file = suffix in file_suffixes()
+    name = request.backend or usual[suffix if through_file else ""]
     with init_from_env(torch.device("cpu") if through_file else open_device(request.device)) as device:
         if through_file:
             return _through_session(request, name)

@@ -13,7 +13,8 @@ from compressor.zoo import NOBODY, Trust
 from export.session import Array, Feed, Session
 
 __all__ = [
-    "BACKENDS", "Array", "Backend", "Feed", "Session", "SessionOptions", "check_device", "require_device",
+    "BACKENDS", "Array", "Backend", "Feed", "Session", "SessionOptions", "check_device", "file_suffixes",
+    "require_device", "usual_backends",
 ]  # fmt: skip
 
 
@@ -59,6 +60,14 @@ class Backend(Protocol):
     def suffix(self) -> str:
         """Suffix of the files that it opens, ``""`` for an artifact folder."""
 
+    @property
+    def usual(self) -> bool:
+        """True for the one backend that opens such files where nobody asks for another."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions that it may be made of, by their names on PyPI; which are installed differs."""
+
     def missing(self, device: str) -> str | None:
         """Return why the runtime cannot use ``device`` here and what to install, or None if it can."""
 
@@ -74,6 +83,17 @@ class Backend(Protocol):
 _MOST_THREADS: Final = 64  # more than any CPU of a small server has, and few enough to end
 
 BACKENDS: Final[Registry[Backend]] = Registry("backend", "export.backends")
+
+
+def usual_backends() -> dict[str, str]:
+    """Return suffix -> name of the backend that opens such files where none is asked for."""
+    backends = [BACKENDS.get(name) for name in BACKENDS]
+    return {backend.suffix: backend.name for backend in backends if backend.usual}
+
+
+def file_suffixes() -> frozenset[str]:
+    """Return the suffixes of files, which are no artifact folders, that some backend opens."""
+    return frozenset(BACKENDS.get(name).suffix for name in BACKENDS) - {""}
 
 
 def check_device(name: str) -> None:

@@ -56,6 +56,8 @@ class OpenVinoBackend:
 
     name = "openvino"
     suffix = ".onnx"
+    usual = False
+    packages = ("openvino",)
 
     def missing(self, device: str) -> str | None:
         """Return why OpenVINO cannot use ``device``, and what to install."""

@@ -19,6 +19,8 @@ from export.backends import BACKENDS, Array, Feed, Session, SessionOptions, requ
 from export.quiet import captured_output
 from export.session import OPEN, Taken
 
+PACKAGES: Final = ("onnxruntime-gpu", "onnxruntime")
+
 _TYPES: Final[dict[str, np.dtype[Any]]] = {
     **{name: np.dtype(name) for name in ("bool", "float16", "int8", "int16", "int32", "int64")},
     **{name: np.dtype(name) for name in ("uint8", "uint16", "uint32", "uint64")},
@@ -76,6 +78,8 @@ class OrtBackend:
 
     name = "onnxruntime"
     suffix = ".onnx"
+    usual = True
+    packages = PACKAGES
 
     def missing(self, device: str) -> str | None:
         """Return why ONNX Runtime cannot use ``device``; CUDA is tried with a model of one node."""

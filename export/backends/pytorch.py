@@ -99,6 +99,8 @@ class TorchBackend:
     load: Loader
     name: str = "torch"
     suffix: str = ""
+    usual: bool = True
+    packages: tuple[str, ...] = ("torch",)
 
     def missing(self, device: str) -> str | None:
         """Return why PyTorch cannot use ``device``."""

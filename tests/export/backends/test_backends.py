@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from compressor.errors import BackendMissingError, UsageError
 from compressor.types import InputSpec
-from export.backends import BACKENDS, Backend, Session, SessionOptions
+from export.backends import BACKENDS, Backend, Session, SessionOptions, file_suffixes, usual_backends
 from export.backends.ort import BoundOrtSession, OrtSession
 from export.backends.pytorch import TorchSession
 from export.model_io import example_arrays
@@ -54,6 +55,18 @@ def test_names_are_known() -> None:
     assert all(BACKENDS.get(name).name == name for name in BACKENDS)
     with pytest.raises(UsageError, match="onnxruntme"):
         BACKENDS.get("onnxruntme")
+
+
+def test_every_suffix_has_one_usual_backend() -> None:
+    assert usual_backends() == {"": "torch", ".onnx": "onnxruntime", ".engine": "tensorrt"}
+    assert file_suffixes() == {".onnx", ".engine"}
+    usual = [BACKENDS.get(name).suffix for name in BACKENDS if BACKENDS.get(name).usual]
+    assert len(usual) == len(set(usual)) == len({BACKENDS.get(name).suffix for name in BACKENDS})
+
+
+def test_what_is_usable_names_an_installed_package(backend: Backend) -> None:
+    installed = {str(d.name).lower().replace("_", "-") for d in metadata.distributions()}
+    assert set(backend.packages) & installed
 
 
 def test_outputs_are_those_of_the_module(
