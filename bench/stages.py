@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-import onnx
 import onnxruntime
 
 from export.backends import Array
+from export.onnx_reader import read_onnx
 
 STAGES: Final = (
     ("backbone.body", "backbone"),
@@ -69,7 +69,7 @@ def stage_of(scopes: Sequence[str]) -> str:
 def _stage_of_outputs(path: Path) -> dict[str, str]:
     """Return node name, and output name, -> stage; the optimiser renames nodes after their outputs."""
     found: dict[str, str] = {}
-    for node in onnx.load(path, load_external_data=False).graph.node:
+    for node in read_onnx(path).graph.node:
         scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
         stage = stage_of(ast.literal_eval(scopes))
         found |= dict.fromkeys((node.name, *node.output), stage)

@@ -6,6 +6,7 @@ FlopCounterMode and with thop, module by module.
 """
 
 import copy
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils.flop_counter import FlopCounterMode
 
 from compressor.channels.components import Ids
-from compressor.channels.graph import ChannelGraph
+from compressor.channels.graph import AxisMap, ChannelGraph
 from compressor.errors import CompressError
 from compressor.modes import evaluation, unfused_attention
 from compressor.types import Cost
@@ -32,49 +33,72 @@ class CostModel:
     """Parameters and MACs as a function of the number of units kept in each group.
 
     Every parameter's size is a product of axis widths, every width is a sum of kept units, and a layer's
-    MACs are its weight's size times the number of positions at which it is applied.
+    MACs are its weight's size times the number of positions at which it is applied. A self-tracing module
+    says the same of the weights that it hides.
 
     Attributes:
         widths: positions per unit of each group on each axis, (axes, groups).
-        axes_of: axis rows of each tensor, padded with the last row, which is always 1; (tensors, 4).
-        scale: product of the sizes that no group changes; (tensors,).
-        positions: multiplications per element; (tensors,).
+        axes_of: axis rows of each weight, padded with the last row, which is always 1; (weights, most axes).
+        params: elements per combination of positions on those axes; (weights,).
+        macs: multiply-adds per combination, for one image; (weights,).
         fixed_params: elements of parameters outside the trace.
     """
 
     widths: Ids
     axes_of: Ids
-    scale: Ids
-    positions: Ids
+    params: Ids
+    macs: Ids
     fixed_params: int
 
     def __call__(self, kept: Ids) -> Cost:
         """Return the cost when group g keeps ``kept[g]`` units."""
         width = np.append(self.widths @ kept, 1)
-        sizes = width[self.axes_of].prod(axis=1) * self.scale
-        return Cost(params=int(sizes.sum()) + self.fixed_params, macs=int(sizes @ self.positions))
+        combinations = width[self.axes_of].prod(axis=1)
+        return Cost(
+            params=int(combinations @ self.params) + self.fixed_params, macs=int(combinations @ self.macs)
+        )
 
 
 def cost_model(graph: ChannelGraph) -> CostModel:
     """Return the cost model of a traced network."""
-    entries = [e for e in graph.axes if e.tensor in graph.shapes]
-    widths = np.zeros((len(entries), len(graph.groups)), dtype=np.int64)
+    entries, weights = _weights(graph)
     sizes = kept_units(graph)
-    rows: dict[str, list[int]] = {name: [] for name in graph.shapes}
-    scale = {name: int(np.prod(shape)) for name, shape in graph.shapes.items()}
+    widths = np.zeros((len(entries), len(graph.groups)), dtype=np.int64)
     for row, entry in enumerate(entries):
         widths[row] = np.bincount(entry.group, minlength=len(graph.groups)) // sizes
-        rows[entry.tensor].append(row)
-        scale[entry.tensor] //= entry.size
-    one = len(entries)
-    padded = [(r + [one] * 4)[:4] for r in rows.values()]
+    most = max((len(weight.rows) for weight in weights), default=0)
+    padded = [weight.rows + [len(entries)] * (most - len(weight.rows)) for weight in weights]
     return CostModel(
         widths=widths,
-        axes_of=np.array(padded, dtype=np.int64).reshape(-1, 4),
-        scale=np.array([scale[name] for name in graph.shapes], dtype=np.int64),
-        positions=np.array([graph.positions.get(name, 0) for name in graph.shapes], dtype=np.int64),
+        axes_of=np.array(padded, dtype=np.int64).reshape(len(weights), most),
+        params=np.array([weight.params for weight in weights], dtype=np.int64),
+        macs=np.array([weight.macs for weight in weights], dtype=np.int64),
         fixed_params=graph.fixed_params,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Weight:
+    """Rows of the axes of a weight, and what each combination of positions on them costs."""
+
+    rows: list[int]
+    params: int
+    macs: int
+
+
+def _weights(graph: ChannelGraph) -> tuple[list[AxisMap], list[_Weight]]:
+    """Return the axes that decide costs, in rows, and all weights: those that were met, then hidden ones."""
+    sides = {side for cost in graph.hidden for side in cost.sides}
+    entries = [e for e in graph.axes if e.tensor in graph.shapes or e.tensor in sides]
+    rows: dict[str, list[int]] = {name: [] for name in graph.shapes}
+    for row, entry in enumerate(entries):
+        rows.setdefault(entry.tensor, []).append(row)
+    met = []
+    for name, shape in graph.shapes.items():
+        elements = math.prod(shape) // math.prod(entries[row].size for row in rows[name])
+        met.append(_Weight(rows[name], elements, elements * graph.positions.get(name, 0)))
+    hidden = [_Weight([r for s in c.sides for r in rows[s]], c.params, c.macs) for c in graph.hidden]
+    return entries, [*met, *hidden]
 
 
 def measure(model: nn.Module, inputs: Sequence[Tensor]) -> Cost:

@@ -4,8 +4,10 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from onnx import GraphProto, TensorProto
 
 import compressor
 from compressor.artifact import Artifact
@@ -14,9 +16,9 @@ from compressor.base.text import foreign
 from compressor.errors import ArtifactError, UsageError
 from compressor.training import TASKS
 from compressor.types import InputSpec
-
-if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+from export.onnx_reader import properties_of, read_onnx
+from export.ports import input_shapes
+from export.tensorrt.sidecar import EngineRecord, read_record
 
 _INPUT = "compress.input"
 TASK = "compress.task"
@@ -40,42 +42,92 @@ def metadata_of(artifact: Artifact, inputs: InputSpec) -> dict[str, str]:
     }
 
 
-def read_properties(path: Path) -> dict[str, str]:
-    """Return what a file says of itself: an ONNX file in its properties, an engine in its sidecar.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """An exported file, read once: what it says of itself, and what its graph or its engine says.
+
+    Attributes:
+        path: the file.
+        properties: what was written into it when it was exported; empty for somebody else's.
+        taken: shapes of its inputs, batch first; -1 where a size is open, () where nothing is known.
+        precision: in how many bits most layers compute: ``fp32``, ``fp16``, ``int8`` ..., or ``unknown``.
+    """
+
+    path: Path
+    properties: Mapping[str, str]
+    taken: tuple[tuple[int, ...], ...]
+    precision: str
+
+    @property
+    def said_input(self) -> InputSpec | None:
+        """The input that the properties name, None where they name none.
+
+        Raises:
+            ArtifactError: they name something that is no input, or not the one that the file takes.
+        """
+        if _INPUT not in self.properties:
+            return None
+        said = parse_json(self.properties[_INPUT], f"{self.path}: {_INPUT}")
+        found = decode(InputSpec, said, str(self.path))
+        _check_taken(self.path, found, self.taken)
+        return found
+
+    def input(self, shapes: tuple[tuple[int, ...], ...] | None = None) -> InputSpec:
+        """Return the input: what the file says, or ``shapes`` where it says nothing.
+
+        Raises:
+            UsageError: neither is known, or they contradict each other.
+        """
+        found = self.said_input
+        if found is None and shapes is None:
+            raise UsageError(
+                f"{self.path} does not say what it takes: it was not written by compress export",
+                "give --input, for instance 3x224x224.",
+            )
+        if found is not None and shapes is not None and shapes != found.shapes[: len(shapes)]:
+            raise UsageError(
+                f"{self.path} takes {found.shapes[0]}, not {shapes[0]}",
+                "leave out --input, or export it for that size.",
+            )
+        return found or InputSpec(shapes=shapes or ())
+
+
+def read_exported(path: Path) -> Exported:
+    """Read an ONNX file without its weights files, or the sidecar of an engine.
 
     Raises:
         UsageError: it cannot be read.
     """
     if path.suffix == ".engine":
-        from export.tensorrt.sidecar import read_record
+        return _from_sidecar(path, read_record(path))
+    model = read_onnx(path)
+    properties = properties_of(model)
+    said = properties.get(PRECISION)
+    return Exported(
+        path=path,
+        properties=properties,
+        taken=input_shapes(model.graph),
+        precision=said if said in _PRECISIONS else _seen_precision(model.graph),
+    )
 
-        return read_record(path).metadata
-    return read_metadata(path)
+
+def _from_sidecar(path: Path, record: EngineRecord) -> Exported:
+    pairs = [(tensor.smallest, tensor.largest) for tensor in record.inputs]
+    return Exported(
+        path=path,
+        properties=record.metadata,
+        taken=tuple((-1, *low[1:]) if low[1:] == high[1:] else () for low, high in pairs),
+        precision=record.precision if record.precision in _PRECISIONS else UNKNOWN,
+    )
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """Return the properties of an ONNX file; its weights are not read.
+def read_properties(path: Path) -> Mapping[str, str]:
+    """Return what a file says of itself: an ONNX file in its properties, an engine in its sidecar.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: it cannot be read.
     """
-    return _properties(_opened(path))
-
-
-def _opened(path: Path) -> "ModelProto":
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        return onnx.load(path, load_external_data=False)
-    except (OSError, DecodeError, ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"{foreign(path)} is not a readable ONNX file: {foreign(error)}", "export it again."
-        ) from error
-
-
-def _properties(model: "ModelProto") -> dict[str, str]:
-    return {entry.key: entry.value for entry in model.metadata_props}
+    return read_exported(path).properties
 
 
 def read_precision(path: Path) -> str:
@@ -87,20 +139,20 @@ def read_precision(path: Path) -> str:
     Raises:
         UsageError: the file cannot be read.
     """
-    if path.suffix == ".engine":
-        from export.tensorrt.sidecar import read_record
-
-        precision = read_record(path).precision
-        return precision if precision in _PRECISIONS else UNKNOWN
-    model = _opened(path)
-    said = _properties(model).get(PRECISION)
-    return said if said in _PRECISIONS else _seen_precision(model.graph)
+    return read_exported(path).precision
 
 
-def _seen_precision(graph: "GraphProto") -> str:
+def read_input(path: Path) -> InputSpec:
+    """Return the input that a file was exported for.
+
+    Raises:
+        UsageError: the file is not ours and does not say.
+    """
+    return read_exported(path).input()
+
+
+def _seen_precision(graph: GraphProto) -> str:
     """Return the type that most weights have; single numbers are no weights."""
-    from onnx import TensorProto
-
     if any("Quantize" in node.op_type or node.op_type.startswith("QLinear") for node in graph.node):
         return "int8"
     constants = [a.t for node in graph.node if node.op_type == "Constant" for a in node.attribute]
@@ -110,40 +162,11 @@ def _seen_precision(graph: "GraphProto") -> str:
     return found[0] if found else UNKNOWN
 
 
-def read_input(path: Path) -> InputSpec:
-    """Return the input that a file was exported for.
-
-    Raises:
-        UsageError: the file is not ours and does not say.
-    """
-    found = said_input(path, read_properties(path))
-    if found is None:
-        raise UsageError(
-            f"{path} does not say what it takes: it was not written by compress export",
-            "give --input, for instance 3x224x224.",
-        )
-    return found
-
-
-def said_input(path: Path, properties: Mapping[str, str]) -> InputSpec | None:
-    """Return the input that a file's properties name, None where they name none.
-
-    Raises:
-        ArtifactError: they name something that is no input, or not the one that the file takes.
-    """
-    if _INPUT not in properties:
-        return None
-    found = decode(InputSpec, parse_json(properties[_INPUT], f"{path}: {_INPUT}"), str(path))
-    _check_taken(path, found)
-    return found
-
-
-def _check_taken(path: Path, said: InputSpec) -> None:
+def _check_taken(path: Path, said: InputSpec, taken: Sequence[tuple[int, ...]]) -> None:
     """Refuse a file whose properties name another input than its graph or its engine has.
 
     What is said decides what is fed, so a lie would surface late, as a runtime's error, or not at all.
     """
-    taken = _taken(path)
     wanted = [(said.max_batch or -1, *shape) for shape in said.shapes]
     fits = len(taken) == len(wanted) and all(map(_fits, taken, wanted))
     if not fits:
@@ -152,18 +175,6 @@ def _check_taken(path: Path, said: InputSpec) -> None:
             f"{_listed([shape[1:] for shape in taken])}",
             "its properties were changed or belong to another file: export it again.",
         )
-
-
-def _taken(path: Path) -> list[tuple[int, ...]]:
-    """Return the shapes of a file's inputs, batch first; -1 where a size is open."""
-    if path.suffix == ".engine":
-        from export.tensorrt.sidecar import read_record
-
-        pairs = [(tensor.smallest, tensor.largest) for tensor in read_record(path).inputs]
-        return [(-1, *smallest[1:]) if smallest[1:] == largest[1:] else () for smallest, largest in pairs]
-    from export.ports import Ports
-
-    return [port.shape for port in Ports.read(path).inputs]
 
 
 def _fits(taken: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -176,20 +187,3 @@ def _fits(taken: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
     return ", ".join("x".join(map(str, shape)) or "no image" for shape in shapes) or "nothing"
-
-
-def input_of(path: Path, shapes: tuple[tuple[int, ...], ...] | None) -> InputSpec:
-    """Return the input of a file: what it says, or ``shapes`` where it says nothing.
-
-    Raises:
-        UsageError: neither is known, or they contradict each other.
-    """
-    if shapes is None:
-        return read_input(path)
-    found = said_input(path, read_properties(path))
-    if found is not None and shapes != found.shapes[: len(shapes)]:
-        raise UsageError(
-            f"{path} takes {found.shapes[0]}, not {shapes[0]}",
-            "leave out --input, or export it for that size.",
-        )
-    return found or InputSpec(shapes=shapes)

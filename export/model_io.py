@@ -6,7 +6,7 @@ returning a dictionary (torchvision's segmentation models) keeps its keys.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from compressor.errors import UsageError
 from compressor.types import InputSpec
-from export.backends import Array
+from export.session import Array
 
 _SQUARE: Final = 24  # pixels
 
@@ -68,9 +68,21 @@ def _noise(generator: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArra
 
 def example_tensors(model: nn.Module, inputs: InputSpec, batch: int) -> tuple[Tensor, ...]:
     """Return example inputs (batch, *shape) on the model's device and in its floating-point type."""
-    parameter = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
+    parameter = _sample(model)
     arrays = example_arrays(inputs, batch, seed=(0,))
     return tuple(torch.from_numpy(a).to(parameter.device, parameter.dtype) for a in arrays)
+
+
+def example_dtype(model: nn.Module) -> np.dtype[Any] | None:
+    """Return the type of a model's example inputs, None where NumPy has none like it."""
+    try:
+        return torch.empty(0, dtype=_sample(model).dtype).numpy().dtype
+    except TypeError:
+        return None
+
+
+def _sample(model: nn.Module) -> Tensor:
+    return next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
 
 
 def _numbered(stem: str, count: int) -> tuple[str, ...]:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 
 from compressor.errors import UsageError
+from export.onnx_reader import read_onnx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,14 @@ class Port:
     name: str
     element_type: int
     shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """Element type as NumPy calls it; None where it has none."""
+        try:
+            return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(self.element_type))
+        except KeyError:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,36 +49,39 @@ class Ports:
         Raises:
             UsageError: the file cannot be read, is not an ONNX model, or has a port that is no tensor.
         """
-        graph = _graph(path)
-        weights = {weight.name for weight in graph.initializer}
+        graph = read_onnx(path).graph
         return cls(
-            inputs=tuple(_port(value, path) for value in graph.input if value.name not in weights),
+            inputs=tuple(_port(value, path) for value in _fed(graph)),
             outputs=tuple(_port(value, path) for value in graph.output),
             weights_files=weights_files(graph),
         )
 
 
-def _graph(path: Path) -> onnx.GraphProto:
-    if not path.is_file():
-        raise UsageError(f"{path} is not a file", "give the path of an .onnx file")
-    try:
-        graph = onnx.load(path, load_external_data=False).graph
-    except (OSError, DecodeError, ValueError) as error:
-        raise UsageError(f"{path} is not a readable ONNX file: {error}", "export it again") from error
-    if not graph.output:
-        raise UsageError(f"{path} is not an ONNX model: it has no outputs", "export it again")
-    return graph
-
-
 def _port(value: onnx.ValueInfoProto, path: Path) -> Port:
-    tensor = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
+    shape = _shape(value)
+    if shape is None:
         raise UsageError(
             f"{path}: {value.name!r} is no tensor, or has no shape",
             "export the model again with static ranks",
         )
-    sizes = (axis.dim_value if axis.HasField("dim_value") else -1 for axis in tensor.shape.dim)
-    return Port(name=value.name, element_type=tensor.elem_type, shape=tuple(sizes))
+    return Port(name=value.name, element_type=value.type.tensor_type.elem_type, shape=shape)
+
+
+def input_shapes(graph: onnx.GraphProto) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of a graph's inputs, -1 where a size is open; () of one without a shape."""
+    return tuple(_shape(value) or () for value in _fed(graph))
+
+
+def _fed(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    weights = {weight.name for weight in graph.initializer}
+    return [value for value in graph.input if value.name not in weights]
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
+        return None
+    return tuple(axis.dim_value if axis.HasField("dim_value") else -1 for axis in tensor.shape.dim)
 
 
 def weights_files(graph: onnx.GraphProto) -> tuple[str, ...]:

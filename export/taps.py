@@ -15,6 +15,7 @@ import onnx_ir
 from torch import nn
 
 from detection.stages import TAP
+from export.onnx_reader import read_onnx
 
 
 @runtime_checkable
@@ -39,7 +40,7 @@ def hide_taps(graph: onnx_ir.Graph) -> None:
 
 def tapped_names(file: Path) -> frozenset[str]:
     """Return the names of values that begin with `TAP`, without it: inner values and what is made of them."""
-    graph = onnx.load(file, load_external_data=False).graph
+    graph = read_onnx(file).graph
     made = (name for node in graph.node for name in node.output)
     return frozenset(name.removeprefix(TAP) for name in made if name.startswith(TAP))
 

@@ -10,6 +10,6 @@ axes form a :class:`~compressor.types.ChannelGroup`.
 
 from compressor.channels.graph import ChannelGraph
 from compressor.channels.pad import ChannelPad
-from compressor.channels.tracer import trace
+from compressor.channels.watch import trace
 
 __all__ = ["ChannelGraph", "ChannelPad", "trace"]

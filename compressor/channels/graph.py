@@ -1,7 +1,8 @@
 """The channel graph: which units exist, which axes they touch, and what they cost."""
 
+import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compressor.channels.components import Ids, smallest_members
-from compressor.channels.ledger import Axis, Ledger, Role
+from compressor.channels.ledger import Axis, HiddenCost, Ledger, Role
+from compressor.errors import TraceError
 from compressor.types import ChannelGroup
 
 SELF_EDITING = ":"
@@ -55,7 +57,8 @@ class ChannelGraph:
         axes: maps of every axis that the trace met.
         shapes: shape of every parameter that the trace met.
         positions: how often each element of a weight is multiplied for one image.
-        fixed_params: elements of parameters that the trace never met.
+        hidden: what self-tracing modules say that their own weights cost.
+        fixed_params: elements of parameters that the trace never met and that no module answers for.
         unused: modules whose parameters were never touched.
     """
 
@@ -63,6 +66,7 @@ class ChannelGraph:
     axes: tuple[AxisMap, ...]
     shapes: dict[str, tuple[int, ...]]
     positions: dict[str, int]
+    hidden: tuple[HiddenCost, ...]
     fixed_params: int
     unused: tuple[str, ...]
 
@@ -119,7 +123,7 @@ def close(ledger: Ledger, model: nn.Module) -> ChannelGraph:
     maps = tuple(_map(entry, group_of_unit, place, unit_of_id) for entry in axes)
     reasons = _group_reasons(group_of_unit, roots, frozen), _group_reasons(group_of_unit, roots, inexact)
     groups = _groups(maps, np.bincount(group_of_unit), *reasons)
-    return _graph(groups, maps, ledger.positions, model)
+    return _graph(groups, maps, ledger, model)
 
 
 def _signatures(axes: list[Axis], unit_of_id: Ids, roots: Ids, frozen: dict[int, str]) -> NDArray[np.uint64]:
@@ -213,17 +217,48 @@ def _group(
 
 
 def _graph(
-    groups: tuple[ChannelGroup, ...], maps: tuple[AxisMap, ...], positions: dict[str, int], model: nn.Module
+    groups: tuple[ChannelGroup, ...], maps: tuple[AxisMap, ...], ledger: Ledger, model: nn.Module
 ) -> ChannelGraph:
     met = {entry.tensor for entry in maps}
     named = dict(model.named_parameters())
-    fixed = {name: p for name, p in named.items() if name not in met}
-    unused = {module_of(name) for name, p in fixed.items() if p.numel() > 1}
+    hidden = _hidden(ledger, maps, {name: p.numel() for name, p in named.items() if name not in met})
+    answered = tuple(_inside(module) for module, costs in ledger.hidden.items() if costs)
+    fixed = {n: p.numel() for n, p in named.items() if n not in met and not n.startswith(answered)}
+    unused = {module_of(name) for name, elements in fixed.items() if elements > 1}
     return ChannelGraph(
         groups=groups,
         axes=maps,
         shapes={name: tuple(p.shape) for name, p in named.items() if name in met},
-        positions=positions,
-        fixed_params=sum(p.numel() for p in fixed.values()),
+        positions=ledger.positions,
+        hidden=hidden,
+        fixed_params=sum(fixed.values()),
         unused=tuple(sorted(unused)),
     )
+
+
+def _hidden(ledger: Ledger, maps: tuple[AxisMap, ...], unmet: dict[str, int]) -> tuple[HiddenCost, ...]:
+    """Return what self-tracing modules say, by names of axes; what they say must fit what they have.
+
+    Args:
+        ledger: what was written down.
+        maps: axes with their sizes.
+        unmet: elements of every parameter that the trace itself did not meet.
+    """
+    sizes = {entry.tensor: entry.size for entry in maps if SELF_EDITING in entry.tensor}
+    found = []
+    for module, costs in ledger.hidden.items():
+        named = [replace(c, sides=tuple(f"{module}{SELF_EDITING}{s}" for s in c.sides)) for c in costs]
+        said = sum(cost.params * math.prod(sizes[side] for side in cost.sides) for cost in named)
+        has = sum(elements for name, elements in unmet.items() if name.startswith(_inside(module)))
+        if named and said != has:
+            raise TraceError(
+                f"{module or 'the model itself'} says that it hides {said} parameters, it has {has}",
+                "correct its hidden_costs(): what it says is what pruning counts with.",
+            )
+        found += named
+    return tuple(found)
+
+
+def _inside(module: str) -> str:
+    """Return what the names of a module's parameters begin with."""
+    return f"{module}." if module else ""

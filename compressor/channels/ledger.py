@@ -1,6 +1,7 @@
 """What tracing writes down: ids, which of them are one, and which must stay."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,25 @@ class Axis:
     role: Role = "other"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenCost:
+    """What weights inside a self-tracing module cost, for every combination of positions on ``sides``.
+
+    A convolution from side ``in`` to side ``out`` has, for every pair of channels, its kernel's area in
+    parameters, and that times the positions of its output in MACs; its bias one parameter per channel of
+    ``out``. What does not depend on channels has no sides.
+
+    Attributes:
+        sides: sides of the module; in a channel graph, names of axes (``module:side``).
+        params: parameter elements per combination.
+        macs: multiply-adds of convolutions and linear products per combination, for one image.
+    """
+
+    sides: tuple[str, ...] = ()
+    params: int
+    macs: int = 0
+
+
 @dataclass(slots=True)
 class Ledger:
     """The running record of one trace; :mod:`compressor.channels.graph` closes it into a graph."""
@@ -39,6 +59,7 @@ class Ledger:
     axes: list[Axis] = field(default_factory=list)
     next_id: int = 1
     positions: dict[str, int] = field(default_factory=dict)
+    hidden: dict[str, tuple[HiddenCost, ...]] = field(default_factory=dict)
     _edges: list[tuple[Ids, Ids]] = field(default_factory=list)
     _frozen: list[tuple[Ids, str]] = field(default_factory=list)
     _inexact: list[tuple[Ids, str]] = field(default_factory=list)
@@ -78,6 +99,12 @@ class Ledger:
     def mark_inexact(self, ids: Tensor, reason: str) -> None:
         """Record that removing these ids changes what the remaining channels compute."""
         self._inexact.append((_distinct(ids), reason))
+
+    def weigh(self, module: str, costs: Sequence[HiddenCost]) -> None:
+        """Record what one run of a self-tracing module costs; a second run needs no second parameters."""
+        before = [cost.macs for cost in self.hidden.get(module, ())] or [0] * len(costs)
+        pairs = zip(costs, before, strict=True)
+        self.hidden[module] = tuple(replace(cost, macs=cost.macs + macs) for cost, macs in pairs)
 
     def edges(self) -> tuple[Ids, Ids]:
         """Return all recorded pairs, as two arrays."""

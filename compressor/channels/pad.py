@@ -7,17 +7,15 @@ edits the pairing and nothing else.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compressor.base.text import foreign
+from compressor.channels.ledger import HiddenCost
+from compressor.channels.tracer import Tracer
 from compressor.errors import ArtifactError
-
-if TYPE_CHECKING:
-    from compressor.channels.tracer import Tracer
 
 
 class ChannelPad(nn.Module):
@@ -48,10 +46,14 @@ class ChannelPad(nn.Module):
             return x
         return F.pad(x[:, start : start + length], (0, 0) * (x.ndim - 2) + (first, behind))
 
-    def trace_channels(self, tracer: "Tracer", x: Tensor, out: Tensor) -> None:
+    def trace_channels(self, tracer: Tracer, x: Tensor, out: Tensor) -> None:
         """Tell the tracer that the input's channels end here and the output's begin here."""
         tracer.consume(self, "in", x, axis=1)
         tracer.produce(self, "out", out, axis=1)
+
+    def hidden_costs(self, x: Tensor, out: Tensor) -> Sequence[HiddenCost]:
+        """Return nothing: values are moved, not multiplied."""
+        return ()
 
     def change_channels(self, side: str, take: Sequence[int], into: Sequence[int]) -> None:
         """Make one side (``in`` or ``out``) anew: take its channels from old ones, read where they went.

@@ -7,6 +7,7 @@ axis; a weight has one per axis; a matrix product takes one from each operand.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -33,6 +34,10 @@ class Shadow:
     def across(self, axis: int) -> list[Factor]:
         """Return the factors that do not vary along ``axis``."""
         return [f for f in self.factors if f.shape[axis] == 1]
+
+
+PLAIN: Final = Shadow(())
+"""The shadow of a tensor that carries no channels."""
 
 
 def varying(factor: Factor) -> frozenset[int]:

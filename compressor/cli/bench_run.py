@@ -25,12 +25,10 @@ from compressor.cli import output
 from compressor.cli.sources import announce, open_model, parse_shapes, trust_in, wanted
 from compressor.errors import UsageError
 from compressor.zoo import Trust
-from export.backends import BACKENDS, SessionOptions, require_device
+from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device
 from export.deploy import DeploySettings, deploy
-from export.metadata import TASK, input_of, read_input, read_precision, read_properties, said_input
+from export.metadata import TASK, read_exported, read_input
 from export.to_onnx import file_digest
-
-_FILES = (".onnx", ".engine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +92,11 @@ def _followed(request: Request) -> str | None:
 def _fixed(name: str, trust: Trust) -> tuple[tuple[int, ...], ...]:
     """Return the shapes that a file or artifact takes and that cannot follow others; nothing for names."""
     path = Path(name)
-    if path.suffix in _FILES and path.is_file():
-        properties = read_properties(path)
-        inputs = said_input(path, properties)
-        shapes = inputs.shapes if inputs else ()
-        return shapes[:1] if properties.get(TASK) == "detection" else shapes
+    if path.suffix in file_suffixes() and path.is_file():
+        file = read_exported(path)
+        said = file.said_input
+        shapes = said.shapes if said else ()
+        return shapes[:1] if file.properties.get(TASK) == "detection" else shapes
     if not is_artifact(path):
         return ()
     return read_manifest(path, trust).input.shapes
@@ -133,7 +131,7 @@ def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
 def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candidate:
     """Return a model in the form that files of ``suffix`` have, made on the way where it has another."""
     path = Path(name)
-    if path.suffix in _FILES:
+    if path.suffix in file_suffixes():
         return _file(path, suffix, request.shape)
     artifact = _artifact(name, request)
     if suffix == ".onnx":
@@ -166,7 +164,8 @@ def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
     if suffix != path.suffix:
         wanted = f"a {suffix} file" if suffix else "the artifact folder"
         raise UsageError(f"{path} is nothing that this backend opens", f"give {wanted}.")
-    inputs = input_of(path, parse_shapes(shape) if shape else None)
+    file = read_exported(path)
+    inputs = file.input(parse_shapes(shape) if shape else None)
     return Candidate(
-        name=str(path), path=path, inputs=inputs, digest=file_digest(path), precision=read_precision(path)
+        name=str(path), path=path, inputs=inputs, digest=file_digest(path), precision=file.precision
     )

@@ -25,8 +25,8 @@ from detection.predict import detect
 from detection.task import classes_of, task_of
 from detection.types import Detections
 from detection.writing import check_output, written
-from export.backends import BACKENDS, SessionOptions, require_device
-from export.metadata import TASK, read_input, read_metadata
+from export.backends import BACKENDS, SessionOptions, require_device, usual_backends
+from export.metadata import TASK, read_exported
 
 _AVERAGED: Final = 20  # pictures over which the overlaid rate is averaged
 _LISTED: Final = 10  # problems that are told to people; --json has all
@@ -153,16 +153,15 @@ def _opened(request: Request, name: str) -> Iterator[tuple[nn.Module, torch.devi
 def _session(path: Path, request: Request, options: SessionOptions) -> Iterator[nn.Module]:
     if request.shape:
         raise UsageError(f"{path} has its own input size", "leave out --input, or export it anew.")
-    properties = read_metadata(path)
-    if properties.get(TASK) != "detection":
+    file = read_exported(path)
+    if file.properties.get(TASK) != "detection":
         raise UsageError(f"{path} is no detector of ours", "export a detector with compress export.")
-    backend = BACKENDS.get(request.backend or "onnxruntime")
+    backend = BACKENDS.get(request.backend or usual_backends()[path.suffix])
     if backend.suffix != ".onnx":
         raise UsageError(f"backend {backend.name} does not run {path}", "leave out --backend.")
     require_device(backend, options.device)
     with backend.open(path, options) as session:
-        inputs = read_input(path)
-        yield TASKS.get("detection").remote(session.run, session.input_names, inputs, properties)
+        yield TASKS.get("detection").remote(session.run, session.input_names, file.input(), file.properties)
 
 
 @contextmanager

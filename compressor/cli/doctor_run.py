@@ -1,10 +1,9 @@
 """What ``compress doctor`` does: ask every backend, then make it compute something whose result is known."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -28,18 +27,6 @@ from export.tensorrt.device import installed_driver
 DEVICES: Final = ("cpu", "cuda")
 _CUDA_13_DRIVER: Final = 580
 _CUDA_12_DRIVER: Final = 525
-_TENSORRT: Final = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
-_ORT: Final = ("onnxruntime-gpu", "onnxruntime")
-_DISTRIBUTIONS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
-    {
-        "onnxruntime": _ORT,
-        "openvino": ("openvino",),
-        "ort-tensorrt": (*_ORT, *_TENSORRT),
-        "tensorrt": _TENSORRT,
-        "torch": ("torch",),
-        "torch-compile": ("torch", "triton"),
-    }
-)
 _WEIGHT: Final = 0.5
 _SHAPE: Final = (3, 8, 8)
 
@@ -101,7 +88,7 @@ def check(backend: Backend, device: str) -> Check:
         usable=reason is None,
         missing=reason,
         tried=tried,
-        versions=_installed(_DISTRIBUTIONS.get(backend.name, ())),
+        versions=_installed(backend.packages),
     )
 
 

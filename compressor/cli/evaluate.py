@@ -28,7 +28,7 @@ def evaluate(
         typer.Option("--split", help="Images to score; holdout is what this program holds out of train."),
     ] = "test",
     backend: Annotated[
-        str | None, typer.Option("--backend", help="torch or onnxruntime; by the file.")
+        str | None, typer.Option("--backend", help="Runtime, by the file; `compress doctor` lists them.")
     ] = None,
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, help="Images per call; 128, of a detector 4.")

@@ -16,11 +16,8 @@ from compressor.errors import UsageError
 from compressor.scores import Score
 from compressor.training import TASKS, Task, init_from_env
 from compressor.types import InputSpec
-from export.backends import BACKENDS, SessionOptions, require_device
-from export.metadata import TASK, input_of, read_properties
-
-_RUNTIMES = {".onnx": "onnxruntime", ".engine": "tensorrt"}
-"""Which backend opens a file, where none is asked for."""
+from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device, usual_backends
+from export.metadata import TASK, read_exported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +44,9 @@ def accuracy(request: Request) -> tuple[Score, DataSplits]:
         UsageError: model and backend do not fit together, or the data does not fit the model.
     """
     suffix = Path(request.model).suffix
-    name = request.backend or _RUNTIMES.get(suffix, "torch")
-    through_file = suffix in _RUNTIMES
+    usual = usual_backends()
+    through_file = suffix in file_suffixes()
+    name = request.backend or usual[suffix if through_file else ""]
     with init_from_env(torch.device("cpu") if through_file else open_device(request.device)) as device:
         if through_file:
             return _through_session(request, name)
@@ -98,8 +96,8 @@ def _opened(
     """Yield the task of an exported file, the file behind the face of a module, and what it takes."""
     backend = BACKENDS.get(name)
     require_device(backend, options.device)
-    properties = read_properties(path)
-    task = TASKS.get(properties.get(TASK, "classification"))
-    inputs = input_of(path, parse_shapes(shape) if shape else None)
+    file = read_exported(path)
+    task = TASKS.get(file.properties.get(TASK, "classification"))
+    inputs = file.input(parse_shapes(shape) if shape else None)
     with backend.open(path, options) as session:
-        yield task, task.remote(session.run, session.input_names, inputs, properties), inputs
+        yield task, task.remote(session.run, session.input_names, inputs, file.properties), inputs

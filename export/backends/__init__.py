@@ -1,22 +1,20 @@
 """Runtimes, one file each: a registry of backends that open a file and run it."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Protocol, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final, Protocol
 
 from compressor.base.devices import check_device
 from compressor.errors import BackendMissingError, UsageError
 from compressor.registry import Registry
 from compressor.zoo import NOBODY, Trust
+from export.session import Array, Feed, Session
 
-Array = npt.NDArray[np.generic]
-Feed = Mapping[str, Array]
+__all__ = [
+    "BACKENDS", "Array", "Backend", "Feed", "Session", "SessionOptions", "check_device", "file_suffixes",
+    "require_device", "usual_backends",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,40 +48,6 @@ class SessionOptions:
         return int(self.device.partition(":")[2] or 0)
 
 
-class Session(Protocol):
-    """An open model. Use it in a ``with`` block: leaving it frees threads and memory."""
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """Names to feed, in the order of the model's positional inputs."""
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names that `run` returns, in the model's order."""
-
-    @property
-    def device(self) -> str:
-        """Where it really runs."""
-
-    def run(self, feed: Feed) -> dict[str, Array]:
-        """Compute the outputs, and return when they lie in host memory.
-
-        On an accelerator that includes both copies, so the time of a call is what a client would wait.
-
-        Args:
-            feed: an array (batch, ...) for every input name.
-
-        Raises:
-            UsageError: names or shapes that the model does not take.
-        """
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
 class Backend(Protocol):
     """A runtime that may or may not be usable on this machine."""
 
@@ -94,6 +58,14 @@ class Backend(Protocol):
     @property
     def suffix(self) -> str:
         """Suffix of the files that it opens, ``""`` for an artifact folder."""
+
+    @property
+    def usual(self) -> bool:
+        """True for the one backend that opens such files where nobody asks for another."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions that it may be made of, by their names on PyPI; which are installed differs."""
 
     def missing(self, device: str) -> str | None:
         """Return why the runtime cannot use ``device`` here and what to install, or None if it can."""
@@ -112,6 +84,17 @@ _MOST_THREADS: Final = 64  # more than any CPU of a small server has, and few en
 BACKENDS: Final[Registry[Backend]] = Registry("backend", "export.backends")
 
 
+def usual_backends() -> dict[str, str]:
+    """Return suffix -> name of the backend that opens such files where none is asked for."""
+    backends = [BACKENDS.get(name) for name in BACKENDS]
+    return {backend.suffix: backend.name for backend in backends if backend.usual}
+
+
+def file_suffixes() -> frozenset[str]:
+    """Return the suffixes of files, which are no artifact folders, that some backend opens."""
+    return frozenset(BACKENDS.get(name).suffix for name in BACKENDS) - {""}
+
+
 def require_device(backend: Backend, device: str) -> None:
     """Refuse a device that the backend cannot use.
 
@@ -125,17 +108,4 @@ def require_device(backend: Backend, device: str) -> None:
         raise BackendMissingError(
             f"backend {backend.name!r} cannot run on {device} here: {reason}",
             "install what is missing, or choose another --device or --backend (`compress doctor` lists them)",
-        )
-
-
-def check_feed(feed: Feed, names: tuple[str, ...]) -> None:
-    """Refuse a feed whose names are not exactly the model's.
-
-    Raises:
-        UsageError: naming what came and what was expected.
-    """
-    if set(feed) != set(names):
-        raise UsageError(
-            f"the model takes {', '.join(names)}, but was fed {', '.join(feed) or 'nothing'}",
-            "feed every input under its own name",
         )

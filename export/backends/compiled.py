@@ -58,6 +58,8 @@ class CompiledBackend(TorchBackend):
     """Opens artifact folders and compiles what is in them."""
 
     name: str = "torch-compile"
+    usual: bool = False
+    packages: tuple[str, ...] = ("torch", "triton")
 
     def missing(self, device: str) -> str | None:
         """Return why PyTorch cannot compile for ``device``, and what to install."""

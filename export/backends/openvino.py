@@ -10,36 +10,32 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 
 from compressor.errors import UsageError
-from export.backends import BACKENDS, Array, Feed, SessionOptions, check_feed, require_device
+from export.backends import BACKENDS, Array, Feed, Session, SessionOptions, require_device
 from export.ports import Ports
 from export.quiet import captured_output
+from export.session import Taken
 
 _CONVERTER: Final = "openvino.tools.ovc"
 
 
-class OpenVinoSession:
+class OpenVinoSession(Session):
     """An ONNX file, compiled by OpenVINO.
 
     OpenVINO may give a tensor several names, so ports are addressed by position, which is that of the file.
     """
 
     def __init__(self, compiled: Any, ports: Ports) -> None:
+        taken = [Taken.of(port.name, port.dtype, port.shape) for port in ports.inputs]
+        super().__init__(taken, [port.name for port in ports.outputs], "cpu")
         self._compiled = compiled
         self._request = compiled.create_infer_request()
-        self.device = "cpu"
-        self.input_names: tuple[str, ...] = tuple(port.name for port in ports.inputs)
-        self.output_names: tuple[str, ...] = tuple(port.name for port in ports.outputs)
 
-    def run(self, feed: Feed) -> dict[str, Array]:
-        """Compute the outputs; see `export.backends.Session.run`."""
-        if self._request is None:
-            raise RuntimeError("this session was closed")
-        check_feed(feed, self.input_names)
+    def _run(self, feed: Feed) -> dict[str, Array]:
         # Tensors share the memory of the arrays, which therefore have to live until the end of the call.
         arrays = [np.ascontiguousarray(feed[name]) for name in self.input_names]
         try:
@@ -51,10 +47,7 @@ class OpenVinoSession:
         outputs = (self._request.get_output_tensor(n).data.copy() for n in range(len(self.output_names)))
         return dict(zip(self.output_names, outputs, strict=True))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _release(self) -> None:
         self._request = self._compiled = None
 
 
@@ -63,6 +56,8 @@ class OpenVinoBackend:
 
     name = "openvino"
     suffix = ".onnx"
+    usual = False
+    packages = ("openvino",)
 
     def missing(self, device: str) -> str | None:
         """Return why OpenVINO cannot use ``device``, and what to install."""

@@ -7,7 +7,7 @@ reports is checked; so a session on ``cuda`` runs there or does not open.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import onnxruntime
@@ -15,26 +15,32 @@ from onnx import TensorProto, helper
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from compressor.errors import BackendMissingError, CompressError, UsageError
-from export.backends import BACKENDS, Array, Feed, SessionOptions, check_feed, require_device
+from export.backends import BACKENDS, Array, Feed, Session, SessionOptions, require_device
 from export.quiet import captured_output
+from export.session import OPEN, Taken
+
+PACKAGES: Final = ("onnxruntime-gpu", "onnxruntime")
+
+_TYPES: Final[dict[str, np.dtype[Any]]] = {
+    **{name: np.dtype(name) for name in ("bool", "float16", "int8", "int16", "int32", "int64")},
+    **{name: np.dtype(name) for name in ("uint8", "uint16", "uint32", "uint64")},
+    "float": np.dtype(np.float32),
+    "double": np.dtype(np.float64),
+}
+"""ONNX Runtime's names of the element types that NumPy has too."""
 
 _PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-class OrtSession:
+class OrtSession(Session):
     """An ONNX file, open in ONNX Runtime."""
 
     def __init__(self, session: Any, device: str) -> None:
+        taken = [_taken(value) for value in session.get_inputs()]
+        super().__init__(taken, [value.name for value in session.get_outputs()], device)
         self._session = session
-        self.device = device
-        self.input_names: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
-        self.output_names: tuple[str, ...] = tuple(value.name for value in session.get_outputs())
 
-    def run(self, feed: Feed) -> dict[str, Array]:
-        """Compute the outputs; see `export.backends.Session.run`."""
-        if self._session is None:
-            raise RuntimeError("this session was closed")
-        check_feed(feed, self.input_names)
+    def _run(self, feed: Feed) -> dict[str, Array]:
         try:
             outputs = self._called(feed)
         except InvalidArgument as error:
@@ -45,10 +51,7 @@ class OrtSession:
         outputs: Sequence[Array] = self._session.run(self.output_names, feed)
         return outputs
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _release(self) -> None:
         self._session = None
 
 
@@ -75,6 +78,8 @@ class OrtBackend:
 
     name = "onnxruntime"
     suffix = ".onnx"
+    usual = True
+    packages = PACKAGES
 
     def missing(self, device: str) -> str | None:
         """Return why ONNX Runtime cannot use ``device``; CUDA is tried with a model of one node."""
@@ -100,6 +105,13 @@ class OrtBackend:
 
 
 BACKENDS.register("onnxruntime")(OrtBackend())
+
+
+def _taken(value: Any) -> Taken:
+    """Return what ONNX Runtime says of an input; of one without a shape it says the same as of a scalar."""
+    kind = value.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else OPEN for size in value.shape)
+    return Taken.of(value.name, _TYPES.get(kind), shape or None)
 
 
 def _session(model: str | bytes, options: SessionOptions) -> Any:

@@ -18,11 +18,11 @@ import onnxruntime
 
 from compressor.errors import BackendMissingError, CompressError, UsageError
 from export.backends import BACKENDS, SessionOptions, require_device
-from export.backends.ort import OrtSession
+from export.backends.ort import PACKAGES, OrtSession
 from export.quiet import captured_output
 from export.tensorrt import api as trt
 from export.tensorrt.device import GpuFacts, gpu_facts
-from export.tensorrt.presence import missing_tensorrt, version_numbers
+from export.tensorrt.presence import TENSORRT_PACKAGES, missing_tensorrt, version_numbers
 from export.tensorrt.sidecar import sha256
 from export.tensorrt.source import OnnxSource
 
@@ -45,6 +45,8 @@ class OrtTensorRtBackend:
     cache: Path | None = None
     name: str = "ort-tensorrt"
     suffix: str = ".onnx"
+    usual: bool = False
+    packages: tuple[str, ...] = (*PACKAGES, *TENSORRT_PACKAGES)
 
     def missing(self, device: str) -> str | None:
         """Return why TensorRT cannot run below ONNX Runtime on ``device``, and what to install."""

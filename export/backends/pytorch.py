@@ -13,13 +13,14 @@ from compressor.errors import UsageError
 from compressor.modes import evaluation
 from compressor.types import InputSpec
 from compressor.zoo import Trust
-from export.backends import BACKENDS, Array, Feed, SessionOptions, check_feed, require_device
-from export.model_io import example_tensors, input_names, named_outputs
+from export.backends import BACKENDS, Array, Feed, Session, SessionOptions, require_device
+from export.model_io import example_dtype, example_tensors, input_names, named_outputs
+from export.session import OPEN, Taken
 
 Loader = Callable[[Path, Trust], tuple[nn.Module, InputSpec]]
 
 
-class TorchSession:
+class TorchSession(Session):
     """A module behind the interface of a runtime.
 
     The module is moved to the device and put in evaluation mode while the ``with`` block lasts. The number
@@ -27,30 +28,27 @@ class TorchSession:
     """
 
     def __init__(self, model: nn.Module, inputs: InputSpec, options: SessionOptions) -> None:
+        super().__init__(_taken(model, inputs), (), options.device)
         self._model = model
         self._inputs = inputs
         self._options = options
         self._stack = contextlib.ExitStack()
-        self.device = options.device
-        self.input_names = input_names(inputs)
-        self.output_names: tuple[str, ...] = ()
 
     @property
     def module(self) -> nn.Module:
         """The module behind the session, whose parts a comparison may run alone."""
         return self._model
 
-    def run(self, feed: Feed) -> dict[str, Array]:
-        """Compute the outputs; see `export.backends.Session.run`."""
+    def _run(self, feed: Feed) -> dict[str, Array]:
         if not self.output_names:
             raise RuntimeError("open this session with a `with` block first")
-        check_feed(feed, self.input_names)
         try:
             return self._forward(feed)
         except RuntimeError as error:
             raise UsageError(f"the model refuses its input: {error}", "check shapes and types") from error
 
     def __enter__(self) -> Self:
+        super().__enter__()
         with contextlib.ExitStack() as stack:
             stack.enter_context(evaluation(self._model))
             stack.enter_context(_threads(self._options.threads))
@@ -59,7 +57,7 @@ class TorchSession:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def _release(self) -> None:
         self.output_names = ()
         self._stack.close()
 
@@ -81,6 +79,15 @@ class TorchSession:
             return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
 
 
+def _taken(model: nn.Module, inputs: InputSpec) -> list[Taken]:
+    batch = OPEN if inputs.max_batch is None else inputs.max_batch
+    kind = example_dtype(model)
+    return [
+        Taken(name=name, dtype=kind, smallest=(OPEN, *shape), largest=(batch, *shape))
+        for name, shape in zip(input_names(inputs), inputs.shapes, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class TorchBackend:
     """Opens artifact folders.
@@ -92,6 +99,8 @@ class TorchBackend:
     load: Loader
     name: str = "torch"
     suffix: str = ""
+    usual: bool = True
+    packages: tuple[str, ...] = ("torch",)
 
     def missing(self, device: str) -> str | None:
         """Return why PyTorch cannot use ``device``."""

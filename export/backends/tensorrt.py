@@ -7,7 +7,7 @@ from compressor.errors import UsageError
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.tensorrt.device import CudaDevice
 from export.tensorrt.load import EngineOptions, load_engine
-from export.tensorrt.presence import missing_tensorrt
+from export.tensorrt.presence import TENSORRT_PACKAGES, missing_tensorrt
 from export.tensorrt.session import EngineSession
 
 
@@ -22,6 +22,8 @@ class TensorRtBackend:
     engines: EngineOptions = field(default_factory=EngineOptions)
     name: str = "tensorrt"
     suffix: str = ".engine"
+    usual: bool = True
+    packages: tuple[str, ...] = TENSORRT_PACKAGES
 
     def missing(self, device: str) -> str | None:
         """Return why TensorRT cannot use ``device``, and what to install."""

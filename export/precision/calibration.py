@@ -11,12 +11,12 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, TensorsData, create_calibrator
 
 from compressor.base.files import scratch
 from compressor.errors import UsageError
 from export.backends import Feed
+from export.onnx_reader import read_onnx
 from export.quiet import captured_output
 
 Method = Literal["minmax", "entropy", "percentile"]
@@ -86,7 +86,7 @@ def _options(method: Method, percentile: float) -> dict[str, object]:
 
 def input_names(model: Path) -> tuple[str, ...]:
     """Return the names of a file's inputs, in order."""
-    return tuple(value.name for value in onnx.load(model, load_external_data=False).graph.input)
+    return tuple(value.name for value in read_onnx(model).graph.input)
 
 
 def feed_of(names: Sequence[str], arrays: Feeds) -> Feed:

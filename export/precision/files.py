@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, NameFixPass, ShapeInferencePass
 
-from compressor.errors import UsageError
+from export.onnx_reader import reading
 from export.quiet import captured_output
 
 PRECISION = "compress.precision"
@@ -19,10 +18,8 @@ def read_graph(path: Path) -> ir.Model:
     Raises:
         UsageError: the file cannot be read.
     """
-    try:
+    with reading(path):
         model = ir.load(path)
-    except (OSError, DecodeError, ValueError) as error:
-        raise UsageError(f"{path} is not a readable ONNX file: {error}", "give an .onnx file.") from error
     with captured_output():
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         ShapeInferencePass()(model)

@@ -15,6 +15,8 @@ import torch
 from export.tensorrt import api as trt
 from export.tensorrt.device import installed_driver
 
+TENSORRT_PACKAGES: Final = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
+
 INSTALL: Final = (
     'pip install "tensorrt-cu13>=10.13,<11" (driver R580 or newer), or "tensorrt-cu12>=10.13,<11" together'
     " with a CUDA 12 build of torch (driver R525 or newer, as on many T4 servers)"

@@ -9,10 +9,10 @@ from __future__ import annotations  # types of a module that may not be installe
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 from compressor.errors import CompressError
-from export.backends import Array, Feed, check_feed
+from export.session import Array, Feed, Session
 from export.tensorrt import api as trt
 from export.tensorrt.device import Buffer, Device, Launch, Shape
 from export.tensorrt.load import EngineOptions, OpenEngine
@@ -34,27 +34,23 @@ class _Prepared:
     launch: Launch
 
 
-class EngineSession:
+class EngineSession(Session):
     """An open engine; one thread at a time."""
 
+    what = "the engine"
+    remedy = "feed that, or build the engine for this batch size"
+
     def __init__(self, opened: OpenEngine, device: Device, name: str, options: EngineOptions) -> None:
-        self.device = name
+        self._inputs = engine_inputs(opened.engine)
+        self._outputs = engine_outputs(opened.engine)
+        super().__init__([tensor.taken() for tensor in self._inputs], _names(self._outputs), name)
         self._opened: OpenEngine | None = opened
         self._gpu = device
         self._options = options
-        self._inputs = engine_inputs(opened.engine)
-        self._outputs = engine_outputs(opened.engine)
-        self.input_names = _names(self._inputs)
-        self.output_names = _names(self._outputs)
         self._prepared: dict[tuple[Shape, ...], _Prepared] = {}
 
-    def run(self, feed: Feed) -> dict[str, Array]:
-        """Compute the outputs; see `export.backends.Session.run`."""
-        if self._opened is None:
-            raise RuntimeError("this session was closed")
-        check_feed(feed, self.input_names)
-        for tensor in self._inputs:
-            tensor.check(feed[tensor.name])
+    def _run(self, feed: Feed) -> dict[str, Array]:
+        assert self._opened is not None
         with self._gpu.active():
             prepared = self._for_shapes(self._opened, feed)
             for name, buffer in prepared.inputs.items():
@@ -63,10 +59,7 @@ class EngineSession:
             self._gpu.synchronize()
             return {name: buffer.download() for name, buffer in prepared.outputs.items()}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _release(self) -> None:
         self._prepared.clear()
         self._opened = None
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Self
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from compressor.errors import UsageError
+from export.onnx_reader import properties_of, read_onnx, reading
 from export.ports import weights_files
 from export.to_onnx import file_digest
 
@@ -37,22 +37,13 @@ class OnnxSource:
         Raises:
             UsageError: a file is missing, is no ONNX model, or has weights outside of its folder.
         """
-        try:
-            model = onnx.load(path, load_external_data=False)
-            files = [path, *(_beside(path, name) for name in weights_files(model.graph))]
-            digest = file_digest(*files)
-        except FileNotFoundError as error:
-            raise UsageError(
-                f"{error.filename} does not exist", "give an .onnx file, with its weights file beside it"
-            ) from error
-        except (OSError, DecodeError, ValueError) as error:
-            raise UsageError(f"{path} is not a readable ONNX file: {error}", "export it again") from error
+        model = read_onnx(path)
         if not model.graph.node:
             raise UsageError(f"{path} is not an ONNX model: its graph is empty", "export it again")
         return cls(
             path=path,
-            sha256=digest,
-            metadata={entry.key: entry.value for entry in model.metadata_props},
+            sha256=_digest(path, weights_files(model.graph)),
+            metadata=properties_of(model),
             operators=frozenset(node.op_type for node in model.graph.node),
             element_types=_element_types(model.graph),
         )
@@ -64,6 +55,16 @@ def _element_types(graph: onnx.GraphProto) -> frozenset[int]:
     constants = (a.t.data_type for node in graph.node for a in node.attribute if a.HasField("t"))
     weights = (weight.data_type for weight in graph.initializer)
     return frozenset({*weights, *casts, *constants, *(port.type.tensor_type.elem_type for port in ports)})
+
+
+def _digest(path: Path, weights: tuple[str, ...]) -> str:
+    with reading(path):
+        try:
+            return file_digest(path, *(_beside(path, name) for name in weights))
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{error.filename} does not exist", "give an .onnx file, with its weights file beside it"
+            ) from error
 
 
 def _beside(graph: Path, name: str) -> Path:

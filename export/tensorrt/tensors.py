@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from compressor.errors import CompressError, UsageError
-from export.backends import Array
+from compressor.errors import CompressError
+from export.session import Taken
 from export.tensorrt import api as trt
 from export.tensorrt.device import Shape
 from export.tensorrt.sidecar import TensorRecord
@@ -36,23 +36,9 @@ class EngineTensor:
             name=self.name, dtype=self.dtype.name, smallest=self.smallest, largest=self.largest
         )
 
-    def check(self, array: Array) -> None:
-        """Refuse an array that the engine was not built for.
-
-        Raises:
-            UsageError: naming what came and what it takes.
-        """
-        fits = (
-            array.dtype == self.dtype
-            and array.ndim == len(self.smallest)
-            and all(a <= n <= b for a, n, b in zip(self.smallest, array.shape, self.largest, strict=True))
-        )
-        if not fits:
-            raise UsageError(
-                f"the model refuses its input: {self.name} is {array.dtype} {array.shape}, the engine takes"
-                f" {self.dtype} {self.smallest} to {self.largest}",
-                "feed that, or build the engine for this batch size",
-            )
+    def taken(self) -> Taken:
+        """Return it as a session's input."""
+        return Taken(name=self.name, dtype=self.dtype, smallest=self.smallest, largest=self.largest)
 
 
 def engine_inputs(engine: trt.ICudaEngine) -> tuple[EngineTensor, ...]:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from compressor.errors import ArtifactError
 from compressor.types import InputSpec
-from export.metadata import input_of, read_input
+from export.metadata import read_exported, read_input
 
 
 def _file(path: Path, said: dict[str, Any], axes: list[str | int]) -> Path:
@@ -49,4 +49,4 @@ def test_a_lie_is_refused(case: str, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"the file itself takes .*3x8x8"):
         read_input(file)
     with pytest.raises(ArtifactError, match="the file itself takes"):
-        input_of(file, InputSpec(shapes=((3, 8, 8),)).shapes)
+        read_exported(file).input(InputSpec(shapes=((3, 8, 8),)).shapes)

@@ -41,7 +41,7 @@ from detection.coco import CocoSet
 from detection.task import DETECTION
 from export.backends import BACKENDS, SessionOptions
 from export.deploy import Calibration, Deployed, DeploySettings, deploy
-from export.metadata import read_input, read_properties
+from export.metadata import read_exported
 from export.model_io import example_arrays
 from export.precision.calibration import Feeds
 from export.proof import Precision
@@ -127,7 +127,8 @@ def _precision_of(path: Path, subject: Subject) -> Row:
     if subject.images is None:
         return {}
     with BACKENDS.get("onnxruntime").open(path, SessionOptions(threads=2)) as session:
-        inputs, properties = read_input(path), read_properties(path)
+        file = read_exported(path)
+        inputs, properties = file.input(), file.properties
         model = DETECTION.remote(session.run, session.input_names, inputs, properties)
         score = DETECTION.score(model, subject.images)
     pytorch_score = asdict(subject.artifact.manifest.scores[Moment("train")])

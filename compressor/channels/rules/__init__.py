@@ -6,50 +6,15 @@ an operator that meets channels and has no rule stops the trace. Other packages 
 point group ``compress.operation rule``.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
+from compressor.channels.call import Call
+from compressor.channels.tracer import Tracer
 from compressor.registry import Registry
 
-if TYPE_CHECKING:
-    from compressor.channels.tracer import Tracer
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One executed operation.
-
-    Attributes:
-        func: the operator overload.
-        args: positional arguments.
-        kwargs: keyword arguments.
-        out: what it returned.
-    """
-
-    func: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    out: Any
-
-    @property
-    def name(self) -> str:
-        """Name without the overload, for instance ``aten.convolution``."""
-        name: str = self.func._schema.name
-        return name.replace("::", ".")
-
-    def arg(self, index: int, default: Any = None) -> Any:
-        """Return an argument by its position in the schema, wherever the caller put it."""
-        if index < len(self.args):
-            return self.args[index]
-        arguments = self.func._schema.arguments
-        return self.kwargs.get(arguments[index].name, default) if index < len(arguments) else default
-
-
-Rule = Callable[["Tracer", Call], None]
+Rule = Callable[[Tracer, Call], None]
 
 
 class _Rules:
@@ -89,18 +54,3 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
         return function
 
     return add
-
-
-def tensors_in(values: Iterable[object]) -> Iterator[Tensor]:
-    """Yield the tensors among an operation's arguments, lists looked into."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from tensors_in(value)
-
-
-def first_output(call: Call) -> Tensor:
-    """Return the result, or the first of several."""
-    out: Tensor = call.out[0] if isinstance(call.out, tuple | list) else call.out
-    return out

@@ -5,37 +5,34 @@ output axis flow on with y. In a grouped convolution every group must lose the s
 groups share one width; a depthwise convolution passes its channels through.
 """
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
-from compressor.channels.rules import Call, rule
+from compressor.channels.call import Call
+from compressor.channels.rules import rule
 from compressor.channels.shadow import Factor, Shadow, align, on_axis, varying
-
-if TYPE_CHECKING:
-    from compressor.channels.tracer import Tracer
+from compressor.channels.tracer import Tracer
 
 
 @rule("aten.convolution")
-def convolution(tracer: "Tracer", call: Call) -> None:
+def convolution(tracer: Tracer, call: Call) -> None:
     """Follow an ordinary, grouped, depthwise or transposed convolution."""
-    x, weight, bias = call.args[:3]
-    transposed, groups = bool(call.args[6]), int(call.args[8])
+    x, weight = call["input"], call["weight"]
+    transposed, groups = bool(call["transposed"]), int(call["groups"])
     ids = (_transposed if transposed else _ordinary)(tracer, x, weight, groups)
-    image = x if transposed else call.out
+    image = x if transposed else call.output
     tracer.count_positions(weight, ids, image.numel() // image.shape[1])
-    _add_bias(tracer, bias, ids)
-    tracer.put(call.out, [on_axis(ids, 1, call.out.ndim)])
+    _add_bias(tracer, call["bias"], ids)
+    tracer.put(call.output, [on_axis(ids, 1, call.output.ndim)])
 
 
-def _add_bias(tracer: "Tracer", bias: Tensor | None, ids: Tensor) -> None:
+def _add_bias(tracer: Tracer, bias: Tensor | None, ids: Tensor) -> None:
     if bias is not None and tracer.is_leaf(bias):
         tracer.follow(bias, 0, ids)
     elif bias is not None:
         tracer.unite(_vector(tracer, bias, 0), ids)
 
 
-def _ordinary(tracer: "Tracer", x: Tensor, weight: Tensor, groups: int) -> Tensor:
+def _ordinary(tracer: Tracer, x: Tensor, weight: Tensor, groups: int) -> Tensor:
     out_ids = _axis_of_weight(tracer, weight, 0)
     width = weight.shape[1]
     if groups > 1 and width == 1:
@@ -55,7 +52,7 @@ def _ordinary(tracer: "Tracer", x: Tensor, weight: Tensor, groups: int) -> Tenso
     return out_ids
 
 
-def _transposed(tracer: "Tracer", x: Tensor, weight: Tensor, groups: int) -> Tensor:
+def _transposed(tracer: Tracer, x: Tensor, weight: Tensor, groups: int) -> Tensor:
     in_ids = _axis_of_weight(tracer, weight, 0)
     if groups > 1 and weight.shape[0] == groups:
         _depthwise(tracer, x, in_ids.reshape(groups, 1))
@@ -71,7 +68,7 @@ def _transposed(tracer: "Tracer", x: Tensor, weight: Tensor, groups: int) -> Ten
     return out_ids.repeat(groups)
 
 
-def _depthwise(tracer: "Tracer", x: Tensor, ids: Tensor) -> None:
+def _depthwise(tracer: Tracer, x: Tensor, ids: Tensor) -> None:
     """Unite channel g of the input with row g of ``ids``, (groups, outputs per group)."""
     tracer.set_role(ids, "depthwise")
     arriving = _arriving(tracer, x, 1)
@@ -81,7 +78,7 @@ def _depthwise(tracer: "Tracer", x: Tensor, ids: Tensor) -> None:
         tracer.freeze(ids, "reads values that are not channels")
 
 
-def _read(tracer: "Tracer", x: Tensor, axis: int, expected: Tensor, in_ids: Tensor) -> None:
+def _read(tracer: Tracer, x: Tensor, axis: int, expected: Tensor, in_ids: Tensor) -> None:
     """Unite what arrives along ``axis`` of x with the ids expected there; ``in_ids`` belong to a weight."""
     tracer.set_role(in_ids, "consumer")
     arriving = _arriving(tracer, x, axis)
@@ -91,23 +88,22 @@ def _read(tracer: "Tracer", x: Tensor, axis: int, expected: Tensor, in_ids: Tens
         tracer.freeze(in_ids, "reads values that are not channels")
 
 
-def _arriving(tracer: "Tracer", x: Tensor, axis: int) -> list[Factor]:
-    shadow = tracer.shadow(x)
-    return shadow.along(axis) if shadow else []
+def _arriving(tracer: Tracer, x: Tensor, axis: int) -> list[Factor]:
+    return tracer.shadow(x).along(axis)
 
 
-def _axis_of_weight(tracer: "Tracer", weight: Tensor, axis: int) -> Tensor:
+def _axis_of_weight(tracer: Tracer, weight: Tensor, axis: int) -> Tensor:
     """Return the ids along one axis of a convolution's weight, (size,)."""
     if tracer.is_leaf(weight):
         return tracer.leaf(weight, axis).reshape(-1)
     return _vector(tracer, weight, axis)
 
 
-def _vector(tracer: "Tracer", weight: Tensor, axis: int) -> Tensor:
+def _vector(tracer: Tracer, weight: Tensor, axis: int) -> Tensor:
     """Return the ids along one axis of a computed weight; whatever else varies in it must stay."""
     shadow = tracer.shadow(weight)
     found: Tensor | None = None
-    for factor in shadow.factors if shadow else ():
+    for factor in shadow.factors:
         if varying(factor) == {axis} and found is None:
             found = factor.reshape(-1)
         elif axis in varying(factor) or min(varying(factor)) > 1:
@@ -118,39 +114,39 @@ def _vector(tracer: "Tracer", weight: Tensor, axis: int) -> Tensor:
 
 
 @rule("aten.mm", "aten.bmm", "aten.mv", "aten.dot")
-def matmul(tracer: "Tracer", call: Call) -> None:
+def matmul(tracer: Tracer, call: Call) -> None:
     """Follow a matrix product."""
-    _product(tracer, call.args[0], call.args[1], call.out)
+    x, y, *_ = call.tensors  # the second has another name in each of them
+    _product(tracer, x, y, call.output)
 
 
 @rule("aten.addmm", "aten.baddbmm")
-def matmul_plus(tracer: "Tracer", call: Call) -> None:
+def matmul_plus(tracer: Tracer, call: Call) -> None:
     """Follow a matrix product with an addend."""
-    addend, x, weight = call.args[:3]
-    _product(tracer, x, weight, call.out)
-    result, extra = tracer.shadow(call.out), tracer.shadow(addend)
-    for factor in extra.factors if extra else ():
-        placed = align(factor, call.out.ndim)
-        for other in result.factors if result else ():
+    addend, x, weight, *_ = call.tensors  # named differently in the two
+    _product(tracer, x, weight, call.output)
+    result, extra = tracer.shadow(call.output), tracer.shadow(addend)
+    for factor in extra.factors:
+        placed = align(factor, call.output.ndim)
+        for other in result.factors:
             if varying(other) & varying(placed):
                 tracer.unite(other, placed)
 
 
 @rule("aten.linear")
-def linear(tracer: "Tracer", call: Call) -> None:
+def linear(tracer: Tracer, call: Call) -> None:
     """Follow x W^T + b where it was not split into a transposition and a product."""
-    x, weight = call.args[0], call.args[1]
+    x, weight = call["input"], call["weight"]
     in_ids, out_ids = (_axis_of_weight(tracer, weight, axis) for axis in (1, 0))
     tracer.set_role(out_ids, "producer")
     _read(tracer, x, x.ndim - 1, in_ids, in_ids)
-    _add_bias(tracer, call.arg(2), out_ids)
+    _add_bias(tracer, call["bias"], out_ids)
     tracer.count_positions(weight, in_ids, x.numel() // x.shape[-1])
-    shadow = tracer.shadow(x)
-    rows = [f for f in shadow.across(x.ndim - 1) if varying(f)] if shadow else []
-    tracer.put(call.out, [*rows, on_axis(out_ids, x.ndim - 1, x.ndim)])
+    rows = [f for f in tracer.shadow(x).across(x.ndim - 1) if varying(f)]
+    tracer.put(call.output, [*rows, on_axis(out_ids, x.ndim - 1, x.ndim)])
 
 
-def _product(tracer: "Tracer", x: Tensor, y: Tensor, out: Tensor) -> None:
+def _product(tracer: Tracer, x: Tensor, y: Tensor, out: Tensor) -> None:
     """Follow x @ y, where either may hold weights; the last axis of x meets the last but one of y."""
     left, right = tracer.shadow(x), tracer.shadow(y)
     x_axis, y_axis = x.ndim - 1, max(y.ndim - 2, 0)
@@ -158,7 +154,7 @@ def _product(tracer: "Tracer", x: Tensor, y: Tensor, out: Tensor) -> None:
     rows = _survivors(tracer, left, x_axis)
     columns = _survivors(tracer, right, y_axis)
     for shadow, weight, kept in ((left, x, rows), (right, y, columns)):
-        if shadow and shadow.from_weights:
+        if shadow.from_weights:
             for factor in kept:
                 tracer.set_role(factor, "producer")
             if shadow.factors:
@@ -167,9 +163,9 @@ def _product(tracer: "Tracer", x: Tensor, y: Tensor, out: Tensor) -> None:
     tracer.put(out, _placed(rows, columns, out.ndim))
 
 
-def _contract(tracer: "Tracer", left: tuple[Shadow | None, int], right: tuple[Shadow | None, int]) -> None:
-    ours, theirs = (s.along(axis) if s else [] for s, axis in (left, right))
-    weights = [bool(s and s.from_weights) for s, _ in (left, right)]
+def _contract(tracer: Tracer, left: tuple[Shadow, int], right: tuple[Shadow, int]) -> None:
+    ours, theirs = (s.along(axis) for s, axis in (left, right))
+    weights = [s.from_weights for s, _ in (left, right)]
     if sum(weights) != 1:
         for factor in (*ours, *theirs):
             tracer.freeze(factor, "summed over in a product of two activations")
@@ -188,10 +184,10 @@ def _contract(tracer: "Tracer", left: tuple[Shadow | None, int], right: tuple[Sh
             tracer.freeze(factor, "summed over with constants")
 
 
-def _survivors(tracer: "Tracer", shadow: Shadow | None, contracted: int) -> list[Factor]:
+def _survivors(tracer: Tracer, shadow: Shadow, contracted: int) -> list[Factor]:
     """Return the factors along the axis that a product keeps; those along its batch must stay."""
     kept = []
-    for factor in shadow.across(contracted) if shadow else ():
+    for factor in shadow.across(contracted):
         axes = varying(factor)
         if len(axes) == 1 and min(axes) >= factor.ndim - 2:
             kept.append(factor)
@@ -209,20 +205,18 @@ def _placed(rows: list[Factor], columns: list[Factor], ndim: int) -> list[Factor
       "aten._scaled_dot_product_efficient_attention", "aten._scaled_dot_product_attention_math",
       "aten._scaled_dot_product_fused_attention_overrideable", "aten.scaled_dot_product_attention",
       )  # fmt: skip
-def attention(tracer: "Tracer", call: Call) -> None:
+def attention(tracer: Tracer, call: Call) -> None:
     """Attention keeps its heads whole."""
-    for value in call.args[:3]:
-        shadow = tracer.shadow(value)
-        for factor in shadow.factors if shadow else ():
+    for name in ("query", "key", "value"):
+        for factor in tracer.shadow(call[name]).factors:
             tracer.freeze(factor, "attention heads stay whole")
 
 
 @rule("aten.embedding")
-def embedding(tracer: "Tracer", call: Call) -> None:
+def embedding(tracer: Tracer, call: Call) -> None:
     """Rows of the table are looked up and stay; its columns flow on."""
-    table = call.args[0]
-    shadow = tracer.shadow(table)
-    for factor in shadow.along(0) if shadow else []:
+    shadow = tracer.shadow(call["weight"])
+    for factor in shadow.along(0):
         tracer.freeze(factor, "rows of a lookup table")
-    columns = shadow.along(1) if shadow else []
-    tracer.put(call.out, [on_axis(f.reshape(-1), call.out.ndim - 1, call.out.ndim) for f in columns])
+    last, ndim = call.output.ndim - 1, call.output.ndim
+    tracer.put(call.output, [on_axis(f.reshape(-1), last, ndim) for f in shadow.along(1)])

@@ -4,38 +4,37 @@ Operands are broadcast. Factors that vary along a common axis are united. A fact
 other operand has fixed positions of its own (a constant mask, a table of positions) can lose nothing.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from compressor.channels.rules import Call, first_output, rule, tensors_in
+from compressor.channels.call import Call
+from compressor.channels.rules import rule
 from compressor.channels.shadow import Factor, Shadow, align, varying
-
-if TYPE_CHECKING:
-    from compressor.channels.tracer import Tracer
+from compressor.channels.tracer import Tracer
 
 
 @rule("pointwise", "aten.hardswish", "aten._prelu_kernel", "aten.rsub", "aten.copy", "aten.where",
       "aten.lerp", "aten.leaky_relu", "aten.log_sigmoid_forward")  # fmt: skip
-def pointwise(tracer: "Tracer", call: Call) -> None:
+def pointwise(tracer: Tracer, call: Call) -> None:
     """Unite the operands' factors and hand the union to the result."""
-    operands = list(tensors_in((*call.args, *call.kwargs.values())))
+    operands = call.tensors
     shadows = [tracer.shadow(a) for a in operands]
-    out = first_output(call)
-    if len(operands) == 1 and shadows[0] is not None:
+    out = call.first_output
+    if len(operands) == 1:
         tracer.put(out, shadows[0].factors, from_weights=shadows[0].from_weights)
         return
     merged: list[Factor] = []
     for shadow in shadows:
-        for factor in shadow.factors if shadow else ():
+        for factor in shadow.factors:
             _merge(tracer, merged, align(factor, out.ndim))
     _freeze_beside_constants(tracer, merged, operands, shadows, out.ndim)
     known = [s for s, a in zip(shadows, operands, strict=True) if a.numel() > 1]
-    tracer.put(out, merged, from_weights=all(s is not None and s.from_weights for s in known))
+    tracer.put(out, merged, from_weights=all(s.from_weights for s in known))
 
 
-def _merge(tracer: "Tracer", merged: list[Factor], factor: Factor) -> None:
+def _merge(tracer: Tracer, merged: list[Factor], factor: Factor) -> None:
     for i, other in enumerate(merged):
         if varying(other) & varying(factor):
             tracer.unite(other, factor)
@@ -47,11 +46,11 @@ def _merge(tracer: "Tracer", merged: list[Factor], factor: Factor) -> None:
 
 
 def _freeze_beside_constants(
-    tracer: "Tracer", merged: list[Factor], operands: list[Tensor], shadows: list[Shadow | None], ndim: int
+    tracer: Tracer, merged: list[Factor], operands: Sequence[Tensor], shadows: list[Shadow], ndim: int
 ) -> None:
     for factor in merged:
         for operand, shadow in zip(operands, shadows, strict=True):
-            own = [varying(align(f, ndim)) for f in shadow.factors] if shadow else []
+            own = [varying(align(f, ndim)) for f in shadow.factors]
             for axis in varying(factor):
                 here = axis - (ndim - operand.ndim)
                 fixed = here >= 0 and operand.shape[here] > 1 and not any(axis in axes for axes in own)
@@ -64,14 +63,12 @@ def _freeze_beside_constants(
     "aten.fill", "aten.zero", "aten.native_dropout", "aten.zeros_like", "aten.ones_like", "aten.empty_like",
     "aten.full_like", "aten.rand_like", "aten.randn_like", "aten.bernoulli", "aten.dropout",
 )  # fmt: skip
-def same(tracer: "Tracer", call: Call) -> None:
+def same(tracer: Tracer, call: Call) -> None:
     """Results of the argument's shape keep its shadow."""
-    shadow = tracer.shadow(call.args[0])
-    if shadow is not None:
-        out = call.out[0] if isinstance(call.out, tuple) else call.out
-        tracer.put(out, shadow.factors, from_weights=shadow.from_weights)
+    shadow = tracer.shadow(call.subject)
+    tracer.put(call.first_output, shadow.factors, from_weights=shadow.from_weights)
 
 
 @rule("aten.new_zeros", "aten.new_empty", "aten.new_ones", "aten.new_full", "aten.new_empty_strided")
-def unrelated(tracer: "Tracer", call: Call) -> None:
+def unrelated(tracer: Tracer, call: Call) -> None:
     """Results that only borrow type and device carry no channels."""

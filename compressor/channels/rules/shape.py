@@ -5,40 +5,33 @@ things do: cutting an axis into equal pieces (every piece must lose the same pos
 places (it must stay whole), and folding one axis into two (a channel shuffle: all rows lose the same).
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
+from compressor.channels.call import Call
 from compressor.channels.ledger import NONE
-from compressor.channels.rules import Call, rule
+from compressor.channels.rules import rule
 from compressor.channels.shadow import Factor, Shadow, align, compact, mapped, varying
-
-if TYPE_CHECKING:
-    from compressor.channels.tracer import Tracer
-
-
-def _execute(call: Call, x: Tensor, factor: Factor) -> Factor:
-    return mapped(factor, x.shape, lambda full: call.func(full, *call.args[1:], **call.kwargs))
+from compressor.channels.tracer import Tracer
 
 
 @rule("aten.permute", "aten.transpose", "aten.t", "aten.unsqueeze", "aten.squeeze", "aten.expand",
       "aten.repeat", "aten.numpy_T", "aten.movedim")  # fmt: skip
-def rename_axes(tracer: "Tracer", call: Call) -> None:
+def rename_axes(tracer: Tracer, call: Call) -> None:
     """Axes change places; nothing else does."""
-    x = call.args[0]
-    shadow = tracer.shadow(x) or Shadow(())
-    moved = [_execute(call, x, factor) for factor in shadow.factors]
-    tracer.put(call.out, moved, from_weights=shadow.from_weights)
+    x = call.subject
+    shadow = tracer.shadow(x)
+    moved = [mapped(factor, x.shape, call.on) for factor in shadow.factors]
+    tracer.put(call.output, moved, from_weights=shadow.from_weights)
 
 
 @rule(
     "aten.view", "aten._unsafe_view", "aten.reshape", "aten._reshape_alias", "aten.flatten", "aten.unflatten"
 )
-def view(tracer: "Tracer", call: Call) -> None:
+def view(tracer: Tracer, call: Call) -> None:
     """Axes are merged or split; a split channel axis loses the same positions in every row."""
-    x, out = call.args[0], call.out
-    shadow = tracer.shadow(x) or Shadow(())
+    x, out = call.subject, call.output
+    shadow = tracer.shadow(x)
     moved = [mapped(f, x.shape, lambda full: full.reshape(out.shape)) for f in shadow.factors]
     for before, after in zip(shadow.factors, moved, strict=True):
         if len(varying(after)) > max(1, len(varying(before))):
@@ -50,49 +43,49 @@ def view(tracer: "Tracer", call: Call) -> None:
 
 
 @rule("aten.as_strided")
-def restride(tracer: "Tracer", call: Call) -> None:
+def restride(tracer: Tracer, call: Call) -> None:
     """A change of memory layout keeps everything; a change of shape is beyond us."""
-    x = call.args[0]
-    shadow = tracer.shadow(x) or Shadow(())
-    if tuple(call.out.shape) != tuple(x.shape):
+    x = call["self"]
+    shadow = tracer.shadow(x)
+    if tuple(call.output.shape) != tuple(x.shape):
         for factor in shadow.factors:
             tracer.freeze(factor, "cut by as_strided")
         return
-    tracer.put(call.out, shadow.factors, from_weights=shadow.from_weights)
+    tracer.put(call.output, shadow.factors, from_weights=shadow.from_weights)
 
 
 @rule("aten.slice", "aten.select", "aten.index_select", "aten.index", "aten.narrow", "aten.gather")
-def pick(tracer: "Tracer", call: Call) -> None:
+def pick(tracer: Tracer, call: Call) -> None:
     """Picking along other axes keeps the channels; fixed positions of a channel axis keep it whole."""
-    x = call.args[0]
-    shadow = tracer.shadow(x) or Shadow(())
+    x = call["self"]
+    shadow = tracer.shadow(x)
     axes = _picked_axes(call, x)
     moved = []
     for factor in shadow.factors:
         if varying(factor) & axes:
             tracer.freeze(factor, "picked at fixed positions")
-        moved.append(_execute(call, x, factor))
-    tracer.put(call.out, moved, from_weights=shadow.from_weights)
+        moved.append(mapped(factor, x.shape, call.on))
+    tracer.put(call.output, moved, from_weights=shadow.from_weights)
 
 
 def _picked_axes(call: Call, x: Tensor) -> set[int]:
     if call.name == "aten.index":
-        return {axis for axis, index in enumerate(call.args[1]) if index is not None}
-    axis = int(call.arg(1, 0)) % x.ndim
-    whole = call.name == "aten.slice" and call.out.shape[axis] == x.shape[axis]
+        return {axis for axis, index in enumerate(call["indices"]) if index is not None}
+    axis = int(call["dim"]) % x.ndim
+    whole = call.name == "aten.slice" and call.output.shape[axis] == x.shape[axis]
     return set() if whole else {axis}
 
 
 @rule("aten.split", "aten.split_with_sizes", "aten.unbind", "aten.unsafe_split", "aten.chunk")
-def split(tracer: "Tracer", call: Call) -> None:
+def split(tracer: Tracer, call: Call) -> None:
     """Equal pieces of a channel axis lose the same positions; unequal ones keep it whole."""
-    x, pieces = call.args[0], call.out
+    x, pieces = call["self"], call.output
     unbind = call.name == "aten.unbind"
-    axis = int(call.arg(1 if unbind else 2, 0)) % x.ndim
-    shadow = tracer.shadow(x) or Shadow(())
+    axis = int(call["dim"]) % x.ndim
+    shadow = tracer.shadow(x)
     moved: list[list[Factor]] = [[] for _ in pieces]
     for factor in shadow.factors:
-        parts = call.func(factor.expand(x.shape), *call.args[1:], **call.kwargs)
+        parts = call.on(factor.expand(x.shape))
         if axis in varying(factor):
             _tie(tracer, factor, parts, unbind=unbind)
         for place, part in zip(moved, parts, strict=True):
@@ -102,20 +95,20 @@ def split(tracer: "Tracer", call: Call) -> None:
 
 
 @rule("aten.glu")
-def glu(tracer: "Tracer", call: Call) -> None:
+def glu(tracer: Tracer, call: Call) -> None:
     """One half of the channels gates the other: both lose the same positions."""
-    x = call.args[0]
-    axis = int(call.arg(1, -1)) % x.ndim
-    shadow = tracer.shadow(x) or Shadow(())
+    x = call["self"]
+    axis = int(call["dim"]) % x.ndim
+    shadow = tracer.shadow(x)
     kept = []
     for factor in shadow.factors:
         values, gates = factor.chunk(2, axis) if axis in varying(factor) else (factor, factor)
         tracer.unite(values, gates)
         kept.append(values)
-    tracer.put(call.out, kept)
+    tracer.put(call.output, kept)
 
 
-def _tie(tracer: "Tracer", factor: Factor, parts: list[Tensor], *, unbind: bool) -> None:
+def _tie(tracer: Tracer, factor: Factor, parts: list[Tensor], *, unbind: bool) -> None:
     if unbind or any(part.shape != parts[0].shape for part in parts):
         tracer.freeze(factor, "split at fixed positions")
         return
@@ -124,18 +117,18 @@ def _tie(tracer: "Tracer", factor: Factor, parts: list[Tensor], *, unbind: bool)
 
 
 @rule("aten.cat")
-def concatenate(tracer: "Tracer", call: Call) -> None:
+def concatenate(tracer: Tracer, call: Call) -> None:
     """Channel axes are joined end to end; along other axes the operands' channels are one."""
-    tensors = [t for t in call.args[0] if t.shape != (0,)]
-    axis = int(call.arg(1, 0)) % call.out.ndim
-    shadows = [tracer.shadow(t) or Shadow(()) for t in tensors]
+    tensors = [t for t in call["tensors"] if t.shape != (0,)]
+    axis = int(call["dim"]) % call.output.ndim
+    shadows = [tracer.shadow(t) for t in tensors]
     joined = _joined(tracer, tensors, shadows, axis)
     beside = _beside(tracer, shadows, axis)
     known = all(s.from_weights for s in shadows)
-    tracer.put(call.out, [*joined, *beside], from_weights=known)
+    tracer.put(call.output, [*joined, *beside], from_weights=known)
 
 
-def _joined(tracer: "Tracer", tensors: list[Tensor], shadows: list[Shadow], axis: int) -> list[Factor]:
+def _joined(tracer: Tracer, tensors: list[Tensor], shadows: list[Shadow], axis: int) -> list[Factor]:
     along = [s.along(axis) for s in shadows]
     if not any(along):
         return []
@@ -155,7 +148,7 @@ def _wide(factor: Factor, tensor: Tensor, axis: int) -> list[int]:
     return [tensor.shape[a] if a == axis else n for a, n in enumerate(factor.shape)]
 
 
-def _beside(tracer: "Tracer", shadows: list[Shadow], axis: int) -> list[Factor]:
+def _beside(tracer: Tracer, shadows: list[Shadow], axis: int) -> list[Factor]:
     """Unite factors that lie across the joined axis, and freeze those that an operand lacks."""
     kept: list[Factor] = []
     for shadow in shadows:
@@ -172,23 +165,21 @@ def _beside(tracer: "Tracer", shadows: list[Shadow], axis: int) -> list[Factor]:
 
 
 @rule("aten.stack")
-def stack(tracer: "Tracer", call: Call) -> None:
+def stack(tracer: Tracer, call: Call) -> None:
     """Operands lie side by side along a new axis: their channels are one."""
-    axis = int(call.arg(1, 0)) % call.out.ndim
-    shadows = [tracer.shadow(t) or Shadow(()) for t in call.args[0]]
+    axis = int(call["dim"]) % call.output.ndim
+    shadows = [tracer.shadow(t) for t in call["tensors"]]
     raised = [Shadow(tuple(f.unsqueeze(axis) for f in s.factors)) for s in shadows]
-    tracer.put(call.out, _beside(tracer, raised, axis))
+    tracer.put(call.output, _beside(tracer, raised, axis))
 
 
 @rule("aten.index_put")
-def write(tracer: "Tracer", call: Call) -> None:
+def write(tracer: Tracer, call: Call) -> None:
     """Rows written into a fresh tensor bring their channels along its last axes."""
-    target, values = call.args[0], call.args[2]
-    shadow = tracer.shadow(values) or Shadow(())
-    kept = [align(f, call.out.ndim) for f in shadow.across(0)]
-    known = tracer.shadow(target) or Shadow(())
+    known = tracer.shadow(call["self"])
+    kept = [align(f, call.output.ndim) for f in tracer.shadow(call["values"]).across(0)]
     for factor in kept:
         for other in known.factors:
             if varying(other) & varying(factor):
                 tracer.unite(other, factor)
-    tracer.put(call.out, [*known.factors] or kept)
+    tracer.put(call.output, [*known.factors] or kept)

@@ -66,6 +66,7 @@ class Broken:
     effect: Exception | float
     suffix: str = ".onnx"
     name: str = "broken"
+    packages: tuple[str, ...] = ()
     opened: list[Path] = field(default_factory=list)
 
     def missing(self, device: str) -> str | None:

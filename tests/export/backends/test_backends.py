@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from compressor.errors import BackendMissingError, UsageError
 from compressor.types import InputSpec
-from export.backends import BACKENDS, Backend, SessionOptions
+from export.backends import BACKENDS, Backend, Session, SessionOptions, file_suffixes, usual_backends
 from export.backends.ort import BoundOrtSession, OrtSession
 from export.backends.pytorch import TorchSession
 from export.model_io import example_arrays
@@ -55,6 +56,18 @@ def test_names_are_known() -> None:
     assert all(BACKENDS.get(name).name == name for name in BACKENDS)
     with pytest.raises(UsageError, match="onnxruntme"):
         BACKENDS.get("onnxruntme")
+
+
+def test_every_suffix_has_one_usual_backend() -> None:
+    assert usual_backends() == {"": "torch", ".onnx": "onnxruntime", ".engine": "tensorrt"}
+    assert file_suffixes() == {".onnx", ".engine"}
+    usual = [BACKENDS.get(name).suffix for name in BACKENDS if BACKENDS.get(name).usual]
+    assert len(usual) == len(set(usual)) == len({BACKENDS.get(name).suffix for name in BACKENDS})
+
+
+def test_what_is_usable_names_an_installed_package(backend: Backend) -> None:
+    installed = {str(d.name).lower().replace("_", "-") for d in metadata.distributions()}
+    assert set(backend.packages) & installed
 
 
 def test_outputs_are_those_of_the_module(
@@ -108,11 +121,54 @@ def test_wrong_names_and_shapes_are_usage_errors(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_closed_session_says_so(backend: Backend, files: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    ("change", "came"),
+    [
+        (lambda x: x[:, :2], r"float32 \(2, 2, 16, 16\)"),
+        (lambda x: x[0], r"float32 \(3, 16, 16\)"),
+        (lambda x: x.astype(np.float64), r"float64 \(2, 3, 16, 16\)"),
+        (lambda x: x.astype(np.uint8), r"uint8 \(2, 3, 16, 16\)"),
+    ],
+)
+def test_an_error_of_feeding_names_the_input_what_came_and_what_was_expected(
+    backend: Backend, files: dict[str, Path], change: Callable[[np.ndarray], np.ndarray], came: str
+) -> None:
+    x = np.zeros((2, 3, 16, 16), np.float32)
     with backend.open(files[backend.suffix], SessionOptions()) as session:
+        expected = rf"refuses its input: input is {came}, the model takes float32 \(any, 3, 16, 16\)"
+        with pytest.raises(UsageError, match=expected) as caught:
+            session.run({"input": change(x)})
+        assert caught.value.hint
+        session.run({"input": x})  # a refusal leaves the session open
+
+
+def test_a_closed_session_says_so(backend: Backend, files: dict[str, Path]) -> None:
+    x = np.zeros((1, 3, 16, 16), np.float32)
+    with backend.open(files[backend.suffix], SessionOptions()) as session:
+        session.run({"input": x})
+    with pytest.raises(RuntimeError, match="session was closed"):
+        session.run({"input": x})
+    with pytest.raises(RuntimeError, match="session was closed"), session:
         pass
-    with pytest.raises(RuntimeError, match="session"):
+
+
+def test_closing_twice_releases_once(
+    backend: Backend, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = backend.open(files[backend.suffix], SessionOptions())
+    released, release = [], session._release
+    monkeypatch.setattr(session, "_release", lambda: (released.append(1), release()))
+    session.close()
+    session.close()
+    with pytest.raises(RuntimeError, match="session was closed"):
         session.run({"input": np.zeros((1, 3, 16, 16), np.float32)})
+    assert released == [1]
+
+
+def test_every_session_is_closed_and_checked_by_the_base(backend: Backend, files: dict[str, Path]) -> None:
+    with backend.open(files[backend.suffix], SessionOptions()) as session:
+        assert isinstance(session, Session)
+        assert not {"run", "close", "_check"} & set(type(session).__dict__)
 
 
 def test_a_missing_file_is_named(backend: Backend, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from onnx.reference import ReferenceEvaluator
 
 from compressor.errors import UsageError
 from export.backends import Array
-from export.metadata import read_metadata
+from export.metadata import read_properties
 from export.parity import relative_difference
 from export.precision import precision_report, to_fp16
 
@@ -53,7 +53,7 @@ def test_arithmetic_in_real_half_precision_stays_close(
 def test_properties_of_the_file_and_names_of_nodes_survive(exported: Export, tmp_path: Path) -> None:
     source, target = exported("resnet20_cifar"), tmp_path / "half.onnx"
     to_fp16(source, target)
-    assert read_metadata(target) == {**read_metadata(source), "compress.precision": "fp16"}
+    assert read_properties(target) == {**read_properties(source), "compress.precision": "fp16"}
     before, after = ({n.name: n for n in onnx.load(p).graph.node} for p in (source, target))
     assert [n for n in after if n in before] == list(before)
     assert all(after[n].metadata_props == before[n].metadata_props for n in before)

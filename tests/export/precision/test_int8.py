@@ -11,7 +11,7 @@ from compressor.artifact.weights import load_weights
 from compressor.errors import UsageError
 from compressor.zoo import find
 from export.backends import Array
-from export.metadata import read_metadata
+from export.metadata import read_properties
 from export.parity import relative_difference
 from export.precision import Int8Settings, precision_report, to_int8
 from export.to_onnx import export_onnx
@@ -37,7 +37,7 @@ def test_all_layers_but_the_ends_compute_in_integers(
     layers = sum(n.op_type in ("Conv", "Gemm") for n in onnx.load(source).graph.node)
     assert (report.nodes, report.converted, report.kept_float) == (layers, layers - 2, ENDS[name])
     assert 0 < relative_difference(output(source, noise), output(target, noise)) < 1
-    assert read_metadata(target) == {**read_metadata(source), "compress.precision": "int8"}
+    assert read_properties(target) == {**read_properties(source), "compress.precision": "int8"}
 
 
 def test_onnxruntime_runs_the_file_for_cpus_in_integers(

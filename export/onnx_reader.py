@@ -1,0 +1,45 @@
+"""Opening ONNX files: one way in, and one wording where a file is none."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from compressor.base.text import foreign
+from compressor.errors import UsageError
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Refuse a file that cannot be read inside the block.
+
+    Raises:
+        UsageError: it is missing, damaged, or no ONNX file.
+    """
+    try:
+        yield
+    except (OSError, DecodeError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"{foreign(path)} is not a readable ONNX file: {foreign(error)}",
+            "give the path of an .onnx file, or export it again.",
+        ) from error
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """Return a model as it is in its file; weights in other files stay where they are.
+
+    Raises:
+        UsageError: the file cannot be read, or is not an ONNX model.
+    """
+    with reading(path):
+        model = onnx.load(path, load_external_data=False)
+    if not model.graph.output:
+        raise UsageError(f"{foreign(path)} is not an ONNX model: it has no outputs", "export it again.")
+    return model
+
+
+def properties_of(model: onnx.ModelProto) -> dict[str, str]:
+    """Return what a model says of itself."""
+    return {entry.key: entry.value for entry in model.metadata_props}
