@@ -6,7 +6,16 @@ Reading a document, a gate and a report need no model, so they should not wait f
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.statistics import Speedup, Verdict, speedup, verdict
+from bench.statistics import (
+    Speedup,
+    Verdict,
+    percentiles,
+    significant,
+    speedup,
+    throughput_per_s,
+    verdict,
+)
+from compressor.base.text import foreign
 from compressor.types import BenchResult
 
 
@@ -30,6 +39,15 @@ class Comparison:
     speedup: Speedup
     verdict: Verdict
 
+    def describe(self) -> str:
+        """Return the speed-up in words and figures."""
+        interval = f"({self.speedup.low:.2f}..{self.speedup.high:.2f})"
+        if self.verdict == "no difference":
+            return f"no difference {interval}"
+        if self.verdict == "too noisy":
+            return f"too noisy to tell {interval}"
+        return f"{self.speedup.value:.2f}x, {self.verdict} {interval}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchReport:
@@ -46,6 +64,21 @@ class BenchReport:
     comparisons: tuple[Comparison, ...]
     environment: dict[str, str]
     notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return one line per result, names as text, and the notes below."""
+        said = {(c.model, c.backend, c.batch): c.describe() for c in self.comparisons}
+        lines = []
+        for result in self.results:
+            settings = result.settings
+            times = percentiles(result.samples_ms)
+            rate = throughput_per_s(result.samples_ms, settings.batch)
+            lines.append(
+                f"batch {settings.batch}  {foreign(result.model)}: {significant(times.p50_ms)} ms, "
+                f"{significant(rate)} samples/s, "
+                + said.get((result.model, settings.backend, settings.batch), "baseline")
+            )
+        return "\n".join([*lines, *map(foreign, self.notes)])
 
 
 def compare_with_first(results: Sequence[BenchResult], *, seed: int) -> tuple[Comparison, ...]:

@@ -5,8 +5,8 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from bench.candidates import Candidate
 from bench.comparison import BenchReport, compare_with_first
 from bench.environment import environment
 from bench.measure import Call, Measurement, MeasureSettings, Progress, measure
@@ -21,25 +21,6 @@ SYNTHETIC_NOTE = "inputs are synthetic (seeded random noise); data-dependent mod
 
 
 _STANDARD = MeasureSettings()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A model to measure.
-
-    Attributes:
-        name: as the user wants to read it; unique in a benchmark.
-        path: what the backend opens.
-        inputs: shapes without the batch axis.
-        digest: sha256 of what lies at ``path``.
-        precision: ``fp32``, ``fp16`` or ``int8``; what else `export.metadata.read_precision` finds in a file.
-    """
-
-    name: str
-    path: Path
-    inputs: InputSpec
-    digest: str
-    precision: str = "fp32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +131,7 @@ def _bench_batch(run: _Run, batch: int) -> list[BenchResult]:
     with contextlib.ExitStack() as stack:
         calls: dict[str, Call] = {}
         for model in run.models:
-            session = stack.enter_context(run.backend.open(model.path, run.options))
+            session = stack.enter_context(model.opened(run.backend, run.options))
             calls[model.name] = _call(session, model, batch, run.seed)
         measured = measure(calls, run.settings, progress=run.progress)
     return [_result(run, model, batch, measured) for model in run.models]

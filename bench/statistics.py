@@ -137,3 +137,11 @@ def _t_quantile(freedom: int) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
     return math.fsum(term / float(freedom) ** power for power, term in enumerate(terms))
+
+
+def significant(value: float) -> str:
+    """Return a positive figure with three significant digits, or as a whole number from 100 on.
+
+    Zeros at the end are digits too: 1.50 was measured, 1.5 would claim less.
+    """
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.comparison import BenchReport, Comparison
-from bench.statistics import percentiles, throughput_per_s
+from bench.statistics import percentiles, significant, throughput_per_s
 from compressor.base.text import foreign, shown
 from compressor.types import BenchResult
 
@@ -34,19 +34,6 @@ def render(report: BenchReport) -> Table:
     return table
 
 
-def describe(comparison: Comparison | None) -> str:
-    """Return a speed-up in words and figures, ``baseline`` where there is none."""
-    if comparison is None:
-        return "baseline"
-    measured = comparison.speedup
-    interval = f"({measured.low:.2f}..{measured.high:.2f})"
-    if comparison.verdict == "no difference":
-        return f"no difference {interval}"
-    if comparison.verdict == "too noisy":
-        return f"too noisy to tell {interval}"
-    return f"{measured.value:.2f}x, {comparison.verdict} {interval}"
-
-
 def _cells(result: BenchResult, comparison: Comparison | None) -> tuple[str | Text, ...]:
     times = percentiles(result.samples_ms)
     throughput = throughput_per_s(result.samples_ms, result.settings.batch)
@@ -54,16 +41,8 @@ def _cells(result: BenchResult, comparison: Comparison | None) -> tuple[str | Te
     precision = _PRECISION.get(result.settings.precision, f" ({foreign(result.settings.precision)})")
     return (
         str(result.settings.batch), Text(foreign(result.model) + precision), *figures,
-        significant(throughput), describe(comparison),
+        significant(throughput), comparison.describe() if comparison else "baseline",
     )  # fmt: skip
-
-
-def significant(value: float) -> str:
-    """Return a positive figure with three significant digits, or as a whole number from 100 on.
-
-    Zeros at the end are digits too: 1.50 was measured, 1.5 would claim less.
-    """
-    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def _notes(report: BenchReport) -> list[str]:

@@ -38,7 +38,8 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", blocks("README.md", "python"))
 def test_the_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
-    assert 0 <= float(done.stdout) <= 1e-4
+    assert re.search(rb"top-1 [\d.]+ %.*\n[^\n]*batch.*half\.onnx", done.stdout, flags=re.DOTALL)
+    assert {path.name for path in tmp_path.iterdir()} == {"half", "half.onnx"}
 
 
 def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:

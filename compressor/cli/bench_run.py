@@ -1,6 +1,6 @@
 """What ``compress bench`` does: give every model the form its backend opens, measure, report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,26 +9,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
+from bench.candidates import Candidate, candidate, file_candidate
 from bench.comparison import BenchReport
 from bench.document import report_to_json
 from bench.measure import MeasureSettings
-from bench.run import Candidate
 from bench.run import bench as measure_models
 from bench.table import render
-from compressor.artifact import Artifact, architecture_of, is_artifact, opening, read_manifest
+from compressor.artifact import Artifact, architecture_of, is_artifact, read_manifest
 from compressor.artifact.opening import Levers
 from compressor.base.documents import write_json
 from compressor.base.files import exists, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
-from compressor.cli.sources import announce, open_model, parse_shapes, trust_in, wanted
+from compressor.cli.sources import open_model, parse_shapes, trust_in
 from compressor.errors import UsageError
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device
-from export.deploy import DeploySettings, deploy
-from export.metadata import TASK, read_exported, read_input
-from export.to_onnx import file_digest
+from export.metadata import TASK, read_exported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +55,14 @@ class Request:
 
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
-    for path in filter(is_artifact, map(Path, request.models)):
-        announce(path, request.trust)  # once, however many backends open it
     request = replace(request, followed=_followed(request))
     if request.save and exists(request.save):
         raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
     for name in request.backends:
         require_device(BACKENDS.get(name), request.device)
     with owned(request.save) if request.save else nullcontext(), scratch() as folder:
-        report = joined([_measured(request, name, folder) for name in request.backends])
+        sources = {name: _source(name, request) for name in request.models}
+        report = joined([_measured(request, sources, name, folder) for name in request.backends])
         document = report_to_json(report)
         if request.save:
             write_json(request.save, document)
@@ -111,9 +108,10 @@ def joined(reports: Sequence[BenchReport]) -> BenchReport:
     )
 
 
-def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
-    suffix = BACKENDS.get(backend).suffix
-    candidates = [_candidate(name, suffix, request, scratch) for name in request.models]
+def _measured(
+    request: Request, sources: Mapping[str, Path | Artifact], backend: str, scratch: Path
+) -> BenchReport:
+    candidates = [_candidate(name, sources[name], backend, request, scratch) for name in request.models]
     options = SessionOptions(device=request.device, threads=request.threads, trust=request.trust)
     with Progress(
         console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal
@@ -128,44 +126,26 @@ def _measured(request: Request, backend: str, scratch: Path) -> BenchReport:
         )  # fmt: skip
 
 
-def _candidate(name: str, suffix: str, request: Request, scratch: Path) -> Candidate:
-    """Return a model in the form that files of ``suffix`` have, made on the way where it has another."""
+def _candidate(
+    name: str, source: Path | Artifact, backend: str, request: Request, scratch: Path
+) -> Candidate:
+    """Return a model in the form that a backend opens."""
+    opener = BACKENDS.get(backend)
+    if isinstance(source, Path):
+        return file_candidate(source, opener, parse_shapes(request.shape) if request.shape else None)
+    return candidate(name, source, opener, scratch, threads=request.threads, say=output.say)
+
+
+def _source(name: str, request: Request) -> Path | Artifact:
+    """Return a file, an artifact, or an unpruned model, whose speed does not depend on its weights."""
     path = Path(name)
     if path.suffix in file_suffixes():
-        return _file(path, suffix, request.shape)
-    artifact = _artifact(name, request)
-    if suffix == ".onnx":
-        file = scratch / f"{artifact.digest()[:16]}.onnx"
-        if not file.exists():
-            output.say(f"exporting {name}")
-            deploy(artifact, file, DeploySettings(threads=request.threads, align=None))
-        return Candidate(name=name, path=file, inputs=read_input(file), digest=file_digest(file))
-    folder = path if is_artifact(path) else scratch / artifact.digest()[:16]
-    if not folder.exists():
-        artifact = artifact.save(folder)
-    return Candidate(name=name, path=folder, inputs=artifact.deployed()[1], digest=artifact.digest())
-
-
-def _artifact(name: str, request: Request) -> Artifact:
-    """Return an artifact, or an unpruned model; speed does not depend on its random weights."""
-    if not is_artifact(Path(name)):
+        return path
+    if not is_artifact(path):
         dense = open_model(name, None, None, request.followed, trust=request.trust, seed=request.seed)
         output.say(f"{name}: {dense.manifest.weights_from}")
         return dense
     # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
-    resizable = architecture_of(read_manifest(Path(name), request.trust)).levers
+    resizable = architecture_of(read_manifest(path, request.trust)).levers
     shape, levers = (request.shape, request.levers) if resizable else (None, {})
-    return opening.open_model(name, wanted(shape=shape, levers=levers, trust=request.trust))
-
-
-def _file(path: Path, suffix: str, shape: str | None) -> Candidate:
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}", "check the path, or export it: compress export.")
-    if suffix != path.suffix:
-        wanted = f"a {suffix} file" if suffix else "the artifact folder"
-        raise UsageError(f"{path} is nothing that this backend opens", f"give {wanted}.")
-    file = read_exported(path)
-    inputs = file.input(parse_shapes(shape) if shape else None)
-    return Candidate(
-        name=str(path), path=path, inputs=inputs, digest=file_digest(path), precision=file.precision
-    )
+    return open_model(name, None, None, shape, levers, request.trust)

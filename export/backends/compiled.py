@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from compressor.errors import CompressError
 from compressor.types import InputSpec
 from compressor.zoo import Trust
-from export.backends import BACKENDS, SessionOptions, require_device
+from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchBackend, TorchSession
 
 _COMPILERS: Final = MappingProxyType({"darwin": "clang++", "win32": "cl"})
@@ -65,14 +65,9 @@ class CompiledBackend(TorchBackend):
         """Return why PyTorch cannot compile for ``device``, and what to install."""
         return TorchBackend.missing(self, device) or _toolchain_failure(device.partition(":")[0])
 
-    def open(self, model: Path, options: SessionOptions) -> TorchSession:
-        """Load an artifact; see `export.backends.Backend.open`. It is compiled when it first runs."""
-        require_device(self, options.device)
-        return TorchBackend(load=self._load_compiled).open(model, options)
-
-    def _load_compiled(self, path: Path, trust: Trust) -> tuple[nn.Module, InputSpec]:
-        module, inputs = self.load(path, trust)
-        return Compiled(module), inputs
+    def live(self, module: nn.Module, inputs: InputSpec, options: SessionOptions) -> TorchSession:
+        """Open a model that is in memory already; it is compiled when it first runs."""
+        return TorchBackend.live(self, Compiled(module), inputs, options)
 
 
 def _artifact(path: Path, trust: Trust) -> tuple[nn.Module, InputSpec]:

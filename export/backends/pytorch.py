@@ -52,6 +52,7 @@ class TorchSession(Session):
         with contextlib.ExitStack() as stack:
             stack.enter_context(evaluation(self._model))
             stack.enter_context(_threads(self._options.threads))
+            stack.callback(self._model.to, _device_of(self._model))
             self._model.to(self.device)
             self.output_names = self._probed_output_names()
             self._stack = stack.pop_all()
@@ -77,6 +78,11 @@ class TorchSession(Session):
         with torch.inference_mode():
             outputs = named_outputs(self._model(*tensors))
             return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    """Return where a module lies, which is where it goes back to."""
+    return next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
 
 
 def _taken(model: nn.Module, inputs: InputSpec) -> list[Taken]:
@@ -113,7 +119,15 @@ class TorchBackend:
         if not model.exists():
             raise UsageError(f"{model} does not exist", "give the path of an artifact folder")
         require_device(self, options.device)
-        module, inputs = self.load(model, options.trust)
+        return self.live(*self.load(model, options.trust), options)
+
+    def live(self, module: nn.Module, inputs: InputSpec, options: SessionOptions) -> TorchSession:
+        """Open a model that is in memory already.
+
+        Raises:
+            BackendMissingError: the device is not usable.
+        """
+        require_device(self, options.device)
         return TorchSession(module, inputs, options)
 
 

@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.candidates import Candidate
 from bench.comparison import BenchReport, compare_with_first
-from bench.run import Candidate
 from compressor.types import BenchResult, BenchSettings, InputSpec
 from export.to_onnx import file_digest
 
@@ -24,7 +24,7 @@ def candidate(tmp_path: Path) -> MakeCandidate:
     def make(name: str, layers: int) -> Candidate:
         path = tmp_path / f"{name}.onnx"
         onnx.save(_convolutions(layers), path)
-        return Candidate(name=name, path=path, inputs=INPUTS, digest=file_digest(path))
+        return Candidate(name=name, source=path, inputs=INPUTS, digest=file_digest(path))
 
     return make
 

@@ -100,7 +100,7 @@ def test_requests_that_make_no_sense_are_refused(
 
 def test_a_wrong_number_of_input_shapes_is_refused(candidate: MakeCandidate) -> None:
     good = candidate("m", 1)
-    bad = Candidate(name="m", path=good.path, inputs=InputSpec(shapes=((4, 8, 8),) * 2), digest="")
+    bad = Candidate(name="m", source=good.source, inputs=InputSpec(shapes=((4, 8, 8),) * 2), digest="")
     with pytest.raises(UsageError, match="takes input, but 2 shapes"):
         bench(
             [bad],
@@ -130,7 +130,7 @@ def test_cuda_that_is_not_there_is_refused_before_anything_runs(candidate: MakeC
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    absent = Candidate(name="m", path=tmp_path / "m.onnx", inputs=InputSpec(shapes=((4,),)), digest="")
+    absent = Candidate(name="m", source=tmp_path / "m.onnx", inputs=InputSpec(shapes=((4,),)), digest="")
     with pytest.raises(UsageError, match=r"m\.onnx"):
         bench([absent], backend="onnxruntime", options=ONE_THREAD)
 

@@ -5,8 +5,8 @@ import pytest
 from rich.console import Console
 
 from bench.comparison import BenchReport, Comparison
-from bench.statistics import Speedup, verdict
-from bench.table import describe, render, significant
+from bench.statistics import Speedup, significant, verdict
+from bench.table import render
 
 
 def printed(report: BenchReport, width: int = 140) -> str:
@@ -30,8 +30,11 @@ def test_notes_name_the_results_they_hold_for(report: BenchReport) -> None:
     assert "p99 rests on fewer than 100 calls: dense (batch 4), pruned (batch 4), twin (batch 4)" in text
 
 
-def test_the_first_model_is_the_baseline() -> None:
-    assert describe(None) == "baseline"
+def test_a_report_prints_as_lines(report: BenchReport) -> None:
+    dense, pruned, *_ = (line for line in str(report).splitlines() if line.startswith("batch 4"))
+    assert dense.endswith("baseline")
+    assert "faster" in pruned
+    assert report.notes[0] in str(report)
 
 
 def test_names_and_verdicts_survive_a_narrow_terminal(report: BenchReport) -> None:
@@ -61,7 +64,7 @@ def test_a_wide_interval_is_no_headline() -> None:
     comparison = Comparison(
         model="m", baseline="b", backend="onnxruntime", batch=1, speedup=measured, verdict=verdict(measured)
     )
-    assert describe(comparison) == "too noisy to tell (3.28..95.56)"
+    assert comparison.describe() == "too noisy to tell (3.28..95.56)"
 
 
 def test_names_are_text(report: BenchReport) -> None:

@@ -19,9 +19,10 @@ import torch
 from torch import nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
+from bench.candidates import Candidate
 from bench.document import report_to_json
 from bench.measure import MeasureSettings
-from bench.run import Candidate, bench
+from bench.run import bench
 from bench.studies.common.detectors import FASTER, SIZES, backbone
 from bench.studies.common.lively import enlivened, structured_images
 from bench.studies.common.pruned import pruned
@@ -97,13 +98,13 @@ def _pruned(name: str) -> tuple[nn.Module, Architecture]:
 def _exported(name: str, model: nn.Module, arch: Architecture, folder: Path) -> Candidate:
     module, inputs = arch.deployed(model, arch.input)
     file = export_onnx(module, inputs, folder / f"{name}.onnx", metadata={})
-    return Candidate(name=name, path=file.path, inputs=inputs, digest=file.sha256)
+    return Candidate(name=name, source=file.path, inputs=inputs, digest=file.sha256)
 
 
 def _compared(plain: Candidate, padded: Candidate, arch: Architecture) -> ParityReport:
     """Return how far the outputs of two files are apart, or stop the benchmark."""
     backend, options = BACKENDS.get("onnxruntime"), SessionOptions(threads=2)
-    with backend.open(plain.path, options) as expected, backend.open(padded.path, options) as found:
+    with plain.opened(backend, options) as expected, padded.opened(backend, options) as found:
         if arch.task == "detection":
             return compare_detections_on(expected, found, _canvases(), limit=MATCH_LIMITS["fp32"])
         return compare(expected, found, plain.inputs, limit=SAME)

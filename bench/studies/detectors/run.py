@@ -18,10 +18,11 @@ from typing import Final
 import torch
 from torch import nn
 
+from bench.candidates import Candidate
 from bench.document import report_to_json
 from bench.environment import environment
 from bench.measure import MeasureSettings
-from bench.run import Candidate, bench
+from bench.run import bench
 from bench.stages import stage_times
 from bench.studies.common.detectors import FASTER, SIZES, backbone
 from bench.studies.common.lively import enlivened
@@ -193,7 +194,7 @@ def _exported(variant: Variant, shape: tuple[int, ...], work: Path) -> tuple[Can
         _export(Artifact.of(enlivened(model), arch), path)
     print(f"{words}: {cost.macs / 1e9:.1f} GMACs", flush=True)
     sha256 = file_digest(path)
-    return Candidate(name=variant.name, path=path, inputs=read_input(path), digest=sha256), cost.macs
+    return Candidate(name=variant.name, source=path, inputs=read_input(path), digest=sha256), cost.macs
 
 
 def _export(artifact: Artifact, path: Path) -> None:
@@ -203,7 +204,8 @@ def _export(artifact: Artifact, path: Path) -> None:
 
 def _stages(candidate: Candidate) -> dict[str, float]:
     names, arrays = input_names(candidate.inputs), example_arrays(candidate.inputs, 1, seed=(0,))
-    return stage_times(candidate.path, dict(zip(names, arrays, strict=True)), threads=THREADS)
+    assert isinstance(candidate.source, Path)
+    return stage_times(candidate.source, dict(zip(names, arrays, strict=True)), threads=THREADS)
 
 
 if __name__ == "__main__":

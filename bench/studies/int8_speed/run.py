@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.candidates import Candidate
 from bench.document import report_to_json
 from bench.environment import environment
 from bench.measure import MeasureSettings
-from bench.run import Candidate, bench
+from bench.run import bench
 from bench.studies.common.pruned import pruned
 from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
@@ -67,7 +68,7 @@ def _files(name: str, spec: RateSpec | None, folder: Path) -> list[Candidate]:
     to_int8(plain, small, [_images(arch.input, case) for case in range(2)])
     return [
         Candidate(
-            name=f"{name}, {kind}", path=path, inputs=arch.input, digest=file_digest(path), precision=kind
+            name=f"{name}, {kind}", source=path, inputs=arch.input, digest=file_digest(path), precision=kind
         )
         for kind, path in (("fp32", plain), ("int8", small))
     ]

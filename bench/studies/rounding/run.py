@@ -13,9 +13,10 @@ from typing import Final
 
 import torch
 
+from bench.candidates import Candidate
 from bench.document import report_to_json
 from bench.measure import MeasureSettings
-from bench.run import Candidate, bench
+from bench.run import bench
 from bench.studies.common.pruned import pruned
 from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
@@ -66,7 +67,7 @@ def _exported(name: str, spec: RateSpec | None, folder: Path) -> tuple[Candidate
     cost, metadata = artifact.manifest.cost_after, metadata_of(artifact, arch.input)
     file = export_onnx(model, arch.input, folder / f"{name}.onnx", metadata=metadata)
     print(f"{name}: {cost.macs / 1e9:.3f} GMACs, {file.bytes / 1e6:.1f} MB", flush=True)
-    return Candidate(name=name, path=file.path, inputs=arch.input, digest=file.sha256), cost.macs
+    return Candidate(name=name, source=file.path, inputs=arch.input, digest=file.sha256), cost.macs
 
 
 def _rows(report: dict[str, object], macs: dict[str, int]) -> list[dict[str, object]]:
