@@ -27,8 +27,8 @@ from bench.run import Candidate, bench
 from compressor.align import AlignReport, pad_to_multiple
 from compressor.criteria import CRITERIA
 from compressor.prune import make_plan
+from compressor.rates import PruneRequest, Published, Share
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 from export.backends import BACKENDS, Array, SessionOptions
 from export.parity import ParityReport, compare
@@ -37,9 +37,9 @@ from export.to_onnx import export_onnx
 
 RESULTS = Path(__file__).parent / "results" / "alignment.json"
 SUBJECTS = {
-    "resnet50 A": ("resnet50", RateSpec(target="rates", rates=STRINGS["A"], layout="coring")),
-    "resnet50 B": ("resnet50", RateSpec(target="rates", rates=STRINGS["B"], layout="coring")),
-    "densenet121": ("densenet121", RateSpec(target="rate", fraction=1 / 3)),
+    "resnet50 A": ("resnet50", PruneRequest(target=Published(STRINGS["A"], "coring"))),
+    "resnet50 B": ("resnet50", PruneRequest(target=Published(STRINGS["B"], "coring"))),
+    "densenet121": ("densenet121", PruneRequest(target=Share(1 / 3))),
     FASTER: (FASTER, backbone(1)),
 }
 CANVAS = SIZES["480x640"]

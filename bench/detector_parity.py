@@ -25,8 +25,8 @@ from bench.environment import environment
 from bench.lively import enlivened
 from compressor.criteria import CRITERIA
 from compressor.prune import make_plan
+from compressor.rates import PruneRequest, Share
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 from detection.coco import CocoSet, open_coco
 from detection.letterbox import letterbox
@@ -109,7 +109,7 @@ def _dense(arch: Architecture, seen: Sequence[Tensor]) -> GeneralizedRCNN:
 
 def _pruned(arch: Architecture, seen: Sequence[Tensor]) -> GeneralizedRCNN:
     model = _dense(arch, seen)
-    spec = RateSpec(target="rate", fraction=RATE)
+    spec = PruneRequest(target=Share(RATE))
     return enlivened(
         shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan), images=seen, surest=SUREST
     )

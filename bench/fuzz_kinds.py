@@ -21,9 +21,10 @@ from compressor.criteria import CRITERIA
 from compressor.data import open_data
 from compressor.plan import plan_from_json, plan_to_json
 from compressor.prune import make_plan
+from compressor.rates import PruneRequest, Share
 from compressor.shrink import shrink
 from compressor.training.checkpoint import Identity, RunFolder
-from compressor.types import InputSpec, RateSpec
+from compressor.types import InputSpec
 from compressor.weights import built
 from compressor.zoo import find
 from detection.coco.records import read_document
@@ -50,7 +51,7 @@ def _artifact(folder: Path) -> Path:
     torch.manual_seed(0)
     arch = find("resnet20_cifar")
     model = arch.build()
-    planned = make_plan(model, arch, RateSpec(target="rate", fraction=0.6), CRITERIA.get("l1")())
+    planned = make_plan(model, arch, PruneRequest(target=Share(0.6)), CRITERIA.get("l1")())
     small = shrink(model, planned.plan)
     dense = unpruned(model, arch, weights_from="random initialisation")
     after = unpruned(small, arch, weights_from="").cost_after

@@ -22,8 +22,9 @@ from bench.rounding import STRINGS
 from bench.run import Candidate, bench
 from compressor.criteria import CRITERIA
 from compressor.prune import make_plan
+from compressor.rates import PruneRequest, Published
 from compressor.shrink import shrink
-from compressor.types import InputSpec, RateSpec
+from compressor.types import InputSpec
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
 from export.model_io import example_arrays
@@ -33,8 +34,8 @@ from export.to_onnx import export_onnx, file_digest
 RESULTS: Final = Path(__file__).parent / "results" / "int8_speed.json"
 SPECS: Final = {
     "dense": None,
-    "pruned A": RateSpec(target="rates", rates=STRINGS["A"], layout="coring", round_to=16),
-    "pruned B": RateSpec(target="rates", rates=STRINGS["B"], layout="coring", round_to=16),
+    "pruned A": PruneRequest(target=Published(STRINGS["A"], "coring"), round_to=16),
+    "pruned B": PruneRequest(target=Published(STRINGS["B"], "coring"), round_to=16),
 }
 RUNTIMES: Final = ("onnxruntime", "openvino")
 
@@ -56,7 +57,7 @@ def main() -> None:
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _files(name: str, spec: RateSpec | None, folder: Path) -> list[Candidate]:
+def _files(name: str, spec: PruneRequest | None, folder: Path) -> list[Candidate]:
     """Return a network in fp32 and in int8."""
     torch.manual_seed(0)
     arch = find("resnet50")

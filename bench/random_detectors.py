@@ -23,15 +23,15 @@ from compressor.base.files import scratch
 from compressor.criteria import CRITERIA
 from compressor.errors import CompressError
 from compressor.prune import make_plan
+from compressor.rates import Budget, PruneRequest
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import find
 from detection.zoo import NAMES
 from export.deploy import deploy
 
 RESULTS = Path(__file__).parent / "results" / "random_detectors.json"
 CANVASES = ((480, 640), (800, 1344))
-_HALF = RateSpec(target="macs", fraction=0.5, round_to=16)
+_HALF = PruneRequest(target=Budget("macs", fraction=0.5), round_to=16)
 
 
 def main() -> None:

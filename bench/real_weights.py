@@ -23,10 +23,11 @@ from compressor.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.data import open_data
 from compressor.prune import make_plan
+from compressor.rates import PruneRequest, Published, Share
 from compressor.scores import Accuracy
 from compressor.shrink import shrink
 from compressor.training import evaluate, fine_tune
-from compressor.types import RateSpec, Recipe
+from compressor.types import Recipe
 from compressor.weights import load_weights
 from compressor.zoo import find
 
@@ -37,9 +38,9 @@ CHECKPOINTS = {
     "resnet44_cifar": ("resnet44-014dd654.th", 93.11),
     "resnet56_cifar": ("resnet56-4bfd9763.th", 93.39),
 }
-ROW = RateSpec(target="rates", rates="[0.]+[0.2,0.]*9+[0.3,0.]*9+[0.4,0.]*9", layout="central-filter")
+ROW = PruneRequest(target=Published("[0.]+[0.2,0.]*9+[0.3,0.]*9+[0.4,0.]*9", "central-filter"))
 EPOCH = Recipe(epochs=1, lr=0.01, batch_size=128)
-FIFTH = RateSpec(target="rate", fraction=0.2)
+FIFTH = PruneRequest(target=Share(0.2))
 
 Row = dict[str, object]
 
@@ -82,7 +83,9 @@ def resnet56(data: Path, cifar: Path) -> Row:
     scores = {"dense": evaluate(model, splits.test), "pruned": evaluate(small, splits.test)}
     fine_tune(small, splits, EPOCH)
     scores["fine-tuned one epoch"] = evaluate(small, splits.test)
-    return _said({"rates": ROW.rates, "cost": asdict(cost), "top1": _top1(scores), "recipe": asdict(EPOCH)})
+    return _said(
+        {"rates": ROW.describe(), "cost": asdict(cost), "top1": _top1(scores), "recipe": asdict(EPOCH)}
+    )
 
 
 def squeezenet(data: Path, file: Path) -> Row:

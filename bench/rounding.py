@@ -20,8 +20,8 @@ from compressor.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.plan import PrunePlan
 from compressor.prune import make_plan
+from compressor.rates import PruneRequest, Published
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import find
 from export.backends import SessionOptions
 from export.metadata import metadata_of
@@ -37,10 +37,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=12.0, help="timed seconds per network and batch")
     budget_s = parser.parse_args().seconds
-    requests: list[tuple[str, RateSpec | None]] = [("dense", None)]
+    requests: list[tuple[str, PruneRequest | None]] = [("dense", None)]
     for name, rates in STRINGS.items():
         for step in ROUNDINGS:
-            spec = RateSpec(target="rates", rates=rates, layout="coring", round_to=step)
+            spec = PruneRequest(target=Published(rates, "coring"), round_to=step)
             requests.append((f"{name}, multiples of {step}", spec))
     with tempfile.TemporaryDirectory() as folder:
         made = [_exported(name, spec, Path(folder)) for name, spec in requests]
@@ -58,7 +58,7 @@ def main() -> None:
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _exported(name: str, spec: RateSpec | None, folder: Path) -> tuple[Candidate, int]:
+def _exported(name: str, spec: PruneRequest | None, folder: Path) -> tuple[Candidate, int]:
     torch.manual_seed(0)
     arch = find("resnet50")
     model, plan = arch.build(), PrunePlan(arch=arch.name, steps=())

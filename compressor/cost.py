@@ -23,6 +23,8 @@ from compressor.errors import CompressError
 from compressor.modes import evaluation, unfused_attention
 from compressor.types import Cost
 
+Floats = NDArray[np.float64]
+
 AGREEMENT = 0.02
 """Largest relative difference between thop and FlopCounterMode on the layers that both count."""
 
@@ -32,27 +34,44 @@ class CostModel:
     """Parameters and MACs as a function of the number of units kept in each group.
 
     Every parameter's size is a product of axis widths, every width is a sum of kept units, and a layer's
-    MACs are its weight's size times the number of positions at which it is applied.
+    MACs are its weight's size times the number of positions at which it is applied. Parameters with the
+    same axes are one term of both sums. Numbers are whole and below 2**53, so that doubles hold them exactly.
 
     Attributes:
-        widths: positions per unit of each group on each axis, (axes, groups).
-        axes_of: axis rows of each tensor, padded with the last row, which is always 1; (tensors, 4).
-        scale: product of the sizes that no group changes; (tensors,).
-        positions: multiplications per element; (tensors,).
+        widths: positions per unit of each group on each kind of axis, (kinds, groups).
+        axes_of: kinds of axis of each term, padded with the last kind, which is always 1; (terms, 4).
+        params_of: parameters per product of widths; (terms,).
+        macs_of: MACs per product of widths; (terms,).
         fixed_params: elements of parameters outside the trace.
     """
 
-    widths: Ids
+    widths: Floats
     axes_of: Ids
-    scale: Ids
-    positions: Ids
+    params_of: Floats
+    macs_of: Floats
     fixed_params: int
 
     def __call__(self, kept: Ids) -> Cost:
         """Return the cost when group g keeps ``kept[g]`` units."""
-        width = np.append(self.widths @ kept, 1)
-        sizes = width[self.axes_of].prod(axis=1) * self.scale
-        return Cost(params=int(sizes.sum()) + self.fixed_params, macs=int(sizes @ self.positions))
+        return Cost(params=int(self.params(kept[None])[0]), macs=int(self.macs(kept[None])[0]))
+
+    def params(self, kept: Ids) -> Floats:
+        """Return the parameters of each network, (networks, groups) -> (networks,)."""
+        return self.params_of @ self._products(kept) + self.fixed_params
+
+    def macs(self, kept: Ids) -> Floats:
+        """Return the MACs of each network, (networks, groups) -> (networks,)."""
+        return self.macs_of @ self._products(kept)
+
+    def _products(self, kept: Ids) -> Floats:
+        """Return the product of widths of each term, (terms, networks)."""
+        width = np.vstack([self.widths @ kept.T.astype(np.float64), np.ones(len(kept))])
+        first, *others = self.axes_of.T
+        product: Floats = width[first]
+        for kinds in others:
+            changing = np.flatnonzero(kinds < len(self.widths))
+            product[changing] *= width[kinds[changing]]
+        return product
 
 
 def cost_model(graph: ChannelGraph) -> CostModel:
@@ -66,15 +85,25 @@ def cost_model(graph: ChannelGraph) -> CostModel:
         widths[row] = np.bincount(entry.group, minlength=len(graph.groups)) // sizes
         rows[entry.tensor].append(row)
         scale[entry.tensor] //= entry.size
-    one = len(entries)
-    padded = [(r + [one] * 4)[:4] for r in rows.values()]
+    kinds, kind_of = np.unique(widths, axis=0, return_inverse=True)
+    one = len(kinds)
+    padded = [([*kind_of.reshape(-1)[r].tolist()] + [one] * 4)[:4] for r in rows.values()]
+    terms, term_of = np.unique(np.array(padded, dtype=np.int64).reshape(-1, 4), axis=0, return_inverse=True)
+    params = [scale[name] for name in graph.shapes]
+    macs = [scale[name] * graph.positions.get(name, 0) for name in graph.shapes]
     return CostModel(
-        widths=widths,
-        axes_of=np.array(padded, dtype=np.int64).reshape(-1, 4),
-        scale=np.array([scale[name] for name in graph.shapes], dtype=np.int64),
-        positions=np.array([graph.positions.get(name, 0) for name in graph.shapes], dtype=np.int64),
+        widths=kinds.astype(np.float64),
+        axes_of=terms,
+        params_of=_summed(params, term_of, len(terms)),
+        macs_of=_summed(macs, term_of, len(terms)),
         fixed_params=graph.fixed_params,
     )
+
+
+def _summed(values: Sequence[int], term_of: Ids, terms: int) -> Floats:
+    total: Floats = np.zeros(terms)
+    np.add.at(total, term_of.reshape(-1), np.array(values, dtype=np.float64))
+    return total
 
 
 def measure(model: nn.Module, inputs: Sequence[Tensor]) -> Cost:

@@ -26,10 +26,11 @@ from compressor.criteria import CRITERIA
 from compressor.data import DataSplits, open_data
 from compressor.plan import PrunePlan
 from compressor.prune import make_plan
+from compressor.rates import Budget, PruneRequest
 from compressor.scores import Accuracy
 from compressor.shrink import shrink
 from compressor.training import evaluate, fine_tune
-from compressor.types import Cost, RateSpec, Recipe
+from compressor.types import Cost, Recipe
 from compressor.zoo import Architecture, find
 from export.backends import SessionOptions
 from export.deploy import deploy
@@ -60,7 +61,8 @@ def main() -> None:
     arch = find("resnet20_cifar")
     data = open_data("digits", arch.input)
     dense = _trained(arch.build(), data, folder)
-    planned = make_plan(dense, arch, RateSpec(target="macs", fraction=0.5, round_to=8), CRITERIA.get("l1")())
+    request = PruneRequest(target=Budget("macs", fraction=0.5), round_to=8)
+    planned = make_plan(dense, arch, request, CRITERIA.get("l1")())
     _say(
         f"pruned to at most half of the MACs; oracle difference {planned.oracle.max_relative_difference:.0e}"
     )

@@ -1,7 +1,8 @@
 """``compress prune``: plan, shrink, optionally fine-tune, and save."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,7 +24,7 @@ from compressor.cli.options import (
     WeightsOpt,
 )
 from compressor.errors import UsageError
-from compressor.types import RateSpec, Scope
+from compressor.rates import PruneRequest, Published, Scope, Share, Target, budget_of
 
 
 def prune(
@@ -47,9 +48,14 @@ def prune(
     rates: Annotated[str | None, typer.Option("--rates", help='Published string: "[0.]+[0.18]*29".')] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="coring | central-filter.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Share of every group to remove.")] = None,
-    macs: Annotated[float | None, typer.Option("--macs", help="Share of the MACs that may remain.")] = None,
+    macs: Annotated[
+        float | None, typer.Option("--macs", help="MACs that may remain: 0.5, a share, or 2.05e9, an amount.")
+    ] = None,
     params: Annotated[
-        float | None, typer.Option("--params", help="Share of the parameters that may remain.")
+        float | None, typer.Option("--params", help="Parameters that may remain, a share or an amount.")
+    ] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option("--budget", help="The same in any other price: NAME=0.5.")
     ] = None,
     scope: Annotated[
         list[str] | None,
@@ -101,8 +107,12 @@ def prune(
         raise UsageError(f"--coring-compat says nothing to {method}", "give --method coring with it.")
     options = [*(options or []), *(["compat=true"] if coring_compat else [])]
     ranking, parts = _scopes(scope or [])
-    spec = _spec(rates, layout, rate, macs, params, ranking, round_to, keep, max_rate, allow_inexact)
-    spec = replace(spec, own_rates=tuple(_own_rate(text) for text in rate_of or []))
+    prices = [("macs", macs), ("params", params), *(_budget(text) for text in budget or [])]
+    spec = PruneRequest(
+        target=_target(rates, layout, rate, prices), scope=ranking, round_to=round_to,
+        protect=tuple(keep or ()), own_rates=tuple(_own_rate(text) for text in rate_of or []),
+        max_rate=max_rate, allow_inexact=allow_inexact,
+    )  # fmt: skip
     from compressor.cli.prune_run import Request, run
     from compressor.cli.sources import open_device, open_model, output_path, trust_in
     from compressor.cli.training import resolve_recipe
@@ -136,6 +146,17 @@ def _own_rate(text: str) -> tuple[str, float]:
         ) from None
 
 
+def _budget(text: str) -> tuple[str, float]:
+    price, _, number = text.rpartition("=")
+    try:
+        return price, float(number)
+    except ValueError:
+        raise UsageError(
+            f"--budget {text} has no number",
+            "give the name of a price, = and a share or an amount: macs=0.5.",
+        ) from None
+
+
 def _scopes(given: list[str]) -> tuple[Scope, list[str]]:
     """Tell how rates are spread from which part is pruned."""
     spread = [name for name in given if name in ("uniform", "global")]
@@ -144,22 +165,26 @@ def _scopes(given: list[str]) -> tuple[Scope, list[str]]:
     return ("global" if spread == ["global"] else "uniform"), [n for n in given if n not in spread]
 
 
-def _spec(
-    rates: str | None, layout: str | None, rate: float | None, macs: float | None, params: float | None,
-    scope: Scope, round_to: int, keep: list[str] | None, max_rate: float, allow_inexact: bool,
-) -> RateSpec:  # fmt: skip
-    numbers = {"rate": rate, "macs": macs, "params": params}
-    given: list[Any] = [name for name, value in numbers.items() if value is not None]
-    given += ["rates"] if rates is not None else []
-    if len(given) != 1:
-        found = " and ".join(f"--{name}" for name in given) or "none"
+def _target(
+    rates: str | None, layout: str | None, rate: float | None, prices: Sequence[tuple[str, float | None]]
+) -> Target:
+    given = [("rate", rate), *prices]
+    found = [name for name, value in given if value is not None] + (["rates"] if rates is not None else [])
+    if len(found) != 1:
         raise UsageError(
-            f"how much to remove is not clear: {found} given",
-            "give one of --rates, --rate, --macs, --params.",
+            f"how much to remove is not clear: {' and '.join(f'--{name}' for name in found) or 'none'} given",
+            f"give one of {', '.join(_ways())}.",
         )
     if layout is not None and rates is None:
         raise UsageError("--layout reads --rates, and there are none", "give --rates, or leave --layout out.")
-    return RateSpec(
-        target=given[0], rates=rates or "", layout=layout, fraction=numbers.get(given[0]) or 0.0, scope=scope,
-        round_to=round_to, protect=tuple(keep or ()), max_rate=max_rate, allow_inexact=allow_inexact,
-    )  # fmt: skip
+    if rates is not None:
+        return Published(rates, layout)
+    budgets = [budget_of(price, number) for price, number in prices if number is not None]
+    return Share(rate) if rate is not None else budgets[0]
+
+
+def _ways() -> list[str]:
+    from compressor.rates.prices import PRICES
+
+    own = ("macs", "params")
+    return ["--rates", "--rate", *(f"--{name}" if name in own else f"--budget {name}" for name in PRICES)]

@@ -17,10 +17,11 @@ from compressor.cost import measure
 from compressor.data import DataSplits
 from compressor.plan import PrunePlan, joined
 from compressor.prune import Planned, make_plan
+from compressor.rates import PruneRequest
 from compressor.scores import Score
 from compressor.shrink import shrink
 from compressor.training import TASKS, fine_tune
-from compressor.types import Cost, RateSpec, Recipe
+from compressor.types import Cost, Recipe
 
 _ALIGNED = 8
 
@@ -30,7 +31,7 @@ class Request:
     """One ``compress prune``, resolved."""
 
     source: Source
-    spec: RateSpec
+    spec: PruneRequest
     method: str
     options: tuple[str, ...]
     data: str | None
@@ -118,7 +119,7 @@ def _manifest(request: Request, planned: Planned, costs: _Costs, metrics: dict[s
         arch_kwargs=dict(source.arch.kwargs),
         input=source.arch.input,
         plan=joined(source.plan, planned.plan),
-        method=", ".join([request.method, *request.options, _asked(request.spec)]),
+        method=", ".join([request.method, *request.options, request.spec.describe()]),
         cost_before=costs.dense,
         cost_after=costs.after,
         weights_from=source.weights,
@@ -127,11 +128,6 @@ def _manifest(request: Request, planned: Planned, costs: _Costs, metrics: dict[s
         recipe=request.recipe,
         oracle=planned.oracle,
     )
-
-
-def _asked(spec: RateSpec) -> str:
-    asked = spec.rates if spec.target == "rates" else f"{spec.target} {spec.fraction} {spec.scope}"
-    return asked + (f", widths in multiples of {spec.round_to}" if spec.round_to > 1 else "")
 
 
 def _document(request: Request, planned: Planned, costs: _Costs) -> Json:

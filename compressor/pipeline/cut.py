@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from compressor.artifact import Manifest, architecture_of
@@ -12,9 +13,10 @@ from compressor.pipeline.models import calibration, cost_of, data_spec
 from compressor.pipeline.settings import ExpectTable, Pipeline, PruneTable, rate_spec
 from compressor.plan import joined
 from compressor.prune import Planned, make_plan
-from compressor.rates.shots import Shot, ShotLayout, dense_widths, spec_of_shot
+from compressor.rates.prices import PRICES, whole_price
+from compressor.rates.shots import Paid, Shot, ShotLayout, dense_widths, request_of_shot
 from compressor.shrink import shrink
-from compressor.types import Cost, RateSpec
+from compressor.types import Cost
 from compressor.zoo import Architecture
 
 
@@ -30,7 +32,7 @@ def prune_shot(
     arch = architecture_of(manifest)
     spec = rate_spec(pipeline.prune, outside=arch.outside(pipeline.prune.parts))
     batches = calibration(pipeline, arch, model) if criterion.needs else None
-    asked = spec_of_shot(spec, shot, _left(spec, manifest))
+    asked = request_of_shot(spec, shot, lambda price: _paid(price, model, arch))
     planned = make_plan(model, _read_by(arch, shot), asked, criterion, batches)
     small = shrink(model, planned.plan)
     cost = cost_of(small, arch)
@@ -60,9 +62,13 @@ def _read_by(arch: Architecture, shot: Shot) -> Architecture:
     return replace(arch, layouts=layouts)
 
 
-def _left(spec: RateSpec, manifest: Manifest) -> float:
-    before, now = manifest.cost_before, manifest.cost_after
-    return now.params / before.params if spec.target == "params" else now.macs / before.macs
+def _paid(name: str, model: nn.Module, arch: Architecture) -> Paid:
+    """Return what the dense model and ``model`` cost in a price."""
+    price = PRICES.get(name)
+    with torch.random.fork_rng(devices=[]):  # building draws weights
+        dense = arch.build()
+    graphs = [trace(arch.view(module), arch.example()) for module in (dense, model)]
+    return Paid(dense=whole_price(price, graphs[0]), now=whole_price(price, graphs[1]))
 
 
 def _check_cost(expect: ExpectTable, cost: Cost) -> None:
@@ -77,8 +83,5 @@ def _check_cost(expect: ExpectTable, cost: Cost) -> None:
 
 def _in_words(table: PruneTable) -> str:
     options = [f"{key}={value}" for key, value in table.options.items()]
-    spec = rate_spec(table)
-    asked = spec.rates if spec.target == "rates" else f"{spec.target} {spec.fraction} {spec.scope}"
-    extra = [f"widths in multiples of {table.round_to}"] if table.round_to > 1 else []
-    extra += [f"{table.shots} shots"] if table.shots > 1 else []
-    return ", ".join([table.method, *options, asked, *extra])
+    shots = [f"{table.shots} shots"] if table.shots > 1 else []
+    return ", ".join([table.method, *options, rate_spec(table).describe(), *shots])

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from compressor.errors import UsageError
-from compressor.types import RateSpec, Recipe, Scope, Target
+from compressor.rates import Budget, PruneRequest, Published, Scope, Share, Target, budget_of
+from compressor.types import Recipe
 
 Option = bool | int | float | str
 
@@ -35,12 +36,17 @@ class ModelTable:
 class PruneTable:
     """``[prune]``: how much is removed, and by which criterion.
 
-    Exactly one of ``rates``, ``rate``, ``macs`` and ``params`` is given; they and the fields that are not
-    described here mean what they mean in ``RateSpec``.
+    Exactly one of ``rates``, ``rate``, ``macs``, ``params`` and ``budget`` is given; fields that are not
+    described here mean what they mean in ``PruneRequest``.
 
     Attributes:
         method: name of the criterion.
         options: options of the criterion.
+        rates: a published string, read by ``layout``.
+        rate: share of every group that is removed.
+        macs: what may remain of the multiply-adds, a share up to 1 or an amount above it.
+        params: the same of the parameters.
+        budget: the same of any other price, by its name.
         keep: glob patterns of modules that stay whole.
         rate_of: glob pattern of modules -> a rate of their own.
         parts: names of the only parts that are pruned, ``backbone`` of a detector; none means everywhere.
@@ -54,6 +60,7 @@ class PruneTable:
     rate: float | None = None
     macs: float | None = None
     params: float | None = None
+    budget: dict[str, float] | None = None
     layout: str | None = None
     scope: Scope = "uniform"
     round_to: int = 1
@@ -66,11 +73,12 @@ class PruneTable:
     calibration_epochs: int = 0
 
     def __post_init__(self) -> None:
-        given = [name for name in _TARGETS if getattr(self, name) is not None]
+        given = [name for name in ("rates", "rate") if getattr(self, name) is not None]
+        given += [budget.price for budget in _budgets(self)]
         if len(given) != 1:
             raise UsageError(
                 f"how much to remove is not clear: {' and '.join(given) or 'nothing'} given",
-                f"give one of {', '.join(_TARGETS)}.",
+                f"give one of {', '.join(_ways())}.",
             )
         if self.layout is not None and self.rates is None:
             raise UsageError("layout reads rates, and there are none", "give rates, or leave layout out.")
@@ -83,7 +91,16 @@ class PruneTable:
             )
 
 
-_TARGETS: tuple[Target, ...] = ("rates", "rate", "macs", "params")
+def _budgets(table: PruneTable) -> list[Budget]:
+    prices = [("macs", table.macs), ("params", table.params), *(table.budget or {}).items()]
+    return [budget_of(price, number) for price, number in prices if number is not None]
+
+
+def _ways() -> list[str]:
+    from compressor.rates.prices import PRICES
+
+    fields = PruneTable.__dataclass_fields__
+    return ["rates", "rate", *(price if price in fields else f"budget.{price}" for price in PRICES)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +159,10 @@ class Pipeline:
     expect: ExpectTable = field(default_factory=ExpectTable)
 
 
-def rate_spec(table: PruneTable, *, outside: tuple[str, ...] = ()) -> RateSpec:
+def rate_spec(table: PruneTable, *, outside: tuple[str, ...] = ()) -> PruneRequest:
     """Return the request for the whole cut; modules that match ``outside`` stay whole too."""
-    target = next(name for name in _TARGETS if getattr(table, name) is not None)
-    return RateSpec(
-        target=target,
-        rates=table.rates or "",
-        layout=table.layout,
-        fraction=0.0 if target == "rates" else getattr(table, target),
+    return PruneRequest(
+        target=_target(table),
         scope=table.scope,
         round_to=table.round_to,
         protect=(*table.keep, *outside),
@@ -157,3 +170,9 @@ def rate_spec(table: PruneTable, *, outside: tuple[str, ...] = ()) -> RateSpec:
         max_rate=table.max_rate,
         allow_inexact=table.allow_inexact,
     )
+
+
+def _target(table: PruneTable) -> Target:
+    if table.rates is not None:
+        return Published(table.rates, table.layout)
+    return Share(table.rate) if table.rate is not None else _budgets(table)[0]

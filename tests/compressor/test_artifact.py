@@ -11,8 +11,9 @@ from compressor.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.prune import make_plan
+from compressor.rates import Budget, PruneRequest
 from compressor.shrink import shrink
-from compressor.types import RateSpec, Recipe
+from compressor.types import Recipe
 from compressor.zoo import find
 
 RELOAD = """
@@ -32,7 +33,7 @@ def pruned() -> tuple[torch.nn.Module, Manifest]:
     torch.manual_seed(0)
     arch = find("resnet20_cifar")
     model = arch.build()
-    planned = make_plan(model, arch, RateSpec(target="macs", fraction=0.5), CRITERIA.get("l2")())
+    planned = make_plan(model, arch, PruneRequest(target=Budget("macs", fraction=0.5)), CRITERIA.get("l2")())
     small = shrink(model, planned.plan)
     manifest = Manifest(
         arch=arch.name, arch_kwargs=dict(arch.kwargs), input=arch.input, plan=planned.plan, method="l2",

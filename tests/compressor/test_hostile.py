@@ -23,8 +23,8 @@ from compressor.criteria import CRITERIA
 from compressor.errors import CompressError
 from compressor.plan import plan_from_json
 from compressor.prune import make_plan
+from compressor.rates import PruneRequest, Share
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import Trust, find
 
 Manifest = dict[str, Any]
@@ -41,7 +41,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arch = find("resnet20_cifar")
     model = arch.build()
     dense = unpruned(model, arch, weights_from="random initialisation")
-    planned = make_plan(model, arch, RateSpec(target="rate", fraction=0.5), CRITERIA.get("l1")())
+    planned = make_plan(model, arch, PruneRequest(target=Share(0.5)), CRITERIA.get("l1")())
     small = shrink(model, planned.plan)
     after = unpruned(small, arch, weights_from="").cost_after
     folder = tmp_path_factory.mktemp("good") / "artifact"
