@@ -5,7 +5,6 @@ command line takes: a name, ``package.module:factory``, or an artifact folder. F
 call are trusted, those that only an artifact names are not: ``trust=Trust.of([...])``.
 """
 
-import copy
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
@@ -20,8 +19,8 @@ from bench.comparison import BenchReport
 from bench.measure import MeasureSettings
 from bench.run import bench as measure_models
 from compressor.artifact import Artifact
+from compressor.artifact.live import Source, as_artifact
 from compressor.artifact.opening import Wanted, open_model
-from compressor.artifact.vetting import require_same_shapes
 from compressor.base.devices import open_device
 from compressor.base.files import scratch
 from compressor.chain.files import table_of
@@ -34,17 +33,14 @@ from compressor.chain.work.train import Train
 from compressor.errors import UsageError
 from compressor.scores import Score
 from compressor.training import TASKS, recipe_from_table
-from compressor.types import InputSpec, Recipe
-from compressor.zoo import NOBODY, Architecture, Trust, find
+from compressor.types import Recipe
+from compressor.zoo import NOBODY, Trust
 from export.backends import BACKENDS, Backend, SessionOptions, file_suffixes
 from export.deploy import Deployed, DeploySettings
 from export.deploy import deploy as _deploy
 from export.proof import Precision
 
 _LOG = logging.getLogger(__name__)
-
-Source = str | Path | Artifact | nn.Module
-"""A model: by name, in a folder, opened already, or live."""
 
 
 class Model(Artifact):
@@ -128,7 +124,7 @@ def prune(
         UsageError: the request makes no sense for this model.
         CompressError: tracing failed, or the pruned model is not what it should be.
     """
-    artifact = _opened(model, input, factory, seed)
+    artifact = as_artifact(model, input, factory, seed)
     table = table_of(PruneTable, request, "prune")
     work = Prune(table=table, seed=seed)
     return Model.around(work.carry_out(_job(artifact, data), _stage(work), artifact))
@@ -159,7 +155,7 @@ def fine_tune(
         UsageError: a setting or the data does not fit the model.
         CompressError: the loss became infinite or not a number.
     """
-    artifact = _opened(model)
+    artifact = as_artifact(model)
     usual = recipe or artifact.manifest.recipe or TASKS.get(artifact.arch.task).recipe
     work = Train(recipe=recipe_from_table({**dataclasses.asdict(usual), **settings}, where="fine_tune"))
     job = _job(artifact, data, run_dir=run_dir, device=device, teacher=teacher)
@@ -178,7 +174,7 @@ def evaluate(model: Source, data: str, *, split: str = "test", device: str = "cp
     Raises:
         UsageError: there is no such data set or split, or it does not fit the model.
     """
-    job = _job(_opened(model), data, device=device)
+    job = _job(as_artifact(model), data, device=device)
     return job.score(job.start, job.data.images(split))
 
 
@@ -197,38 +193,7 @@ def deploy(
         UsageError: the file exists.
         ParityError: the file differs from PyTorch.
     """
-    return _deploy(_opened(model), Path(path), DeploySettings(precision=precision, align=align))
-
-
-def _opened(
-    model: Source, shape: tuple[int, ...] | None = None, factory: str | None = None, seed: int = 0
-) -> Artifact:
-    if isinstance(model, nn.Module):
-        return _live(model, shape, factory)
-    if factory is not None:
-        raise UsageError(f"{model} is no live module", "leave factory out.")
-    if isinstance(model, Artifact):
-        return model
-    return load(model, input=shape, seed=seed)
-
-
-def _live(module: nn.Module, shape: tuple[int, ...] | None, factory: str | None) -> Artifact:
-    """Return a copy of somebody's module as an artifact."""
-    name = type(module).__name__
-    if shape is None:
-        raise UsageError(f"what a live {name} takes is not known", "say it: input=(3, 224, 224).")
-    copied = copy.deepcopy(module).cpu().eval()
-    if factory is None:
-        own = Architecture(
-            name=name, constructor=lambda: copy.deepcopy(module), input=InputSpec(shapes=(shape,))
-        )
-        return replace(Artifact.of(copied, own, _IN_MEMORY), own=own)
-    arch = find(factory).with_options(shapes=(shape,))
-    require_same_shapes(arch, copied)
-    return Artifact.of(copied, arch, _IN_MEMORY)
-
-
-_IN_MEMORY = "a model in memory"
+    return _deploy(as_artifact(model), Path(path), DeploySettings(precision=precision, align=align))
 
 
 def _job(
@@ -242,7 +207,7 @@ def _job(
     def taught() -> nn.Module:
         if teacher is None:
             raise UsageError("distillation needs the unpruned model", "give teacher, or distill=0.")
-        return _opened(teacher).module
+        return as_artifact(teacher).module
 
     return Job(
         open=lambda: artifact,
@@ -298,7 +263,7 @@ def bench(
 def _candidate(name: str, model: Source, opener: Backend, folder: Path, threads: int | None) -> Candidate:
     if isinstance(model, str | Path) and Path(model).suffix in file_suffixes():
         return replace(file_candidate(Path(model), opener), name=name)
-    return candidate(name, _opened(model), opener, folder, threads=threads, say=_LOG.info)
+    return candidate(name, as_artifact(model), opener, folder, threads=threads, say=_LOG.info)
 
 
 def _name(model: Source) -> str:

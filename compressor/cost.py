@@ -24,6 +24,8 @@ from compressor.errors import CompressError
 from compressor.modes import evaluation, unfused_attention
 from compressor.types import Cost
 
+Floats = NDArray[np.float64]
+
 AGREEMENT = 0.02
 """Largest relative difference between thop and FlopCounterMode on the layers that both count."""
 
@@ -34,29 +36,44 @@ class CostModel:
 
     Every parameter's size is a product of axis widths, every width is a sum of kept units, and a layer's
     MACs are its weight's size times the number of positions at which it is applied. A self-tracing module
-    says the same of the weights that it hides.
+    says the same of the weights that it hides. Weights with the same axes are one term of both sums. Numbers
+    are whole and below 2**53, so that doubles hold them exactly.
 
     Attributes:
-        widths: positions per unit of each group on each axis, (axes, groups).
-        axes_of: axis rows of each weight, padded with the last row, which is always 1; (weights, most axes).
-        params: elements per combination of positions on those axes; (weights,).
-        macs: multiply-adds per combination, for one image; (weights,).
+        widths: positions per unit of each group on each kind of axis, (kinds, groups).
+        axes_of: kinds of axis of each term, padded with the last kind, which is always 1; (terms, most axes).
+        params_of: parameters per product of widths; (terms,).
+        macs_of: multiply-adds per product of widths, for one image; (terms,).
         fixed_params: elements of parameters outside the trace.
     """
 
-    widths: Ids
+    widths: Floats
     axes_of: Ids
-    params: Ids
-    macs: Ids
+    params_of: Floats
+    macs_of: Floats
     fixed_params: int
 
     def __call__(self, kept: Ids) -> Cost:
         """Return the cost when group g keeps ``kept[g]`` units."""
-        width = np.append(self.widths @ kept, 1)
-        combinations = width[self.axes_of].prod(axis=1)
-        return Cost(
-            params=int(combinations @ self.params) + self.fixed_params, macs=int(combinations @ self.macs)
-        )
+        return Cost(params=int(self.params(kept[None])[0]), macs=int(self.macs(kept[None])[0]))
+
+    def params(self, kept: Ids) -> Floats:
+        """Return the parameters of each network, (networks, groups) -> (networks,)."""
+        return self.params_of @ self._products(kept) + self.fixed_params
+
+    def macs(self, kept: Ids) -> Floats:
+        """Return the MACs of each network, (networks, groups) -> (networks,)."""
+        return self.macs_of @ self._products(kept)
+
+    def _products(self, kept: Ids) -> Floats:
+        """Return the product of widths of each term, (terms, networks)."""
+        width = np.vstack([self.widths @ kept.T.astype(np.float64), np.ones(len(kept))])
+        first, *others = self.axes_of.T
+        product: Floats = width[first]
+        for kinds in others:
+            changing = np.flatnonzero(kinds < len(self.widths))
+            product[changing] *= width[kinds[changing]]
+        return product
 
 
 def cost_model(graph: ChannelGraph) -> CostModel:
@@ -66,15 +83,27 @@ def cost_model(graph: ChannelGraph) -> CostModel:
     widths = np.zeros((len(entries), len(graph.groups)), dtype=np.int64)
     for row, entry in enumerate(entries):
         widths[row] = np.bincount(entry.group, minlength=len(graph.groups)) // sizes
-    most = max((len(weight.rows) for weight in weights), default=0)
-    padded = [weight.rows + [len(entries)] * (most - len(weight.rows)) for weight in weights]
+    kinds, kind_of = np.unique(widths, axis=0, return_inverse=True)
+    most = max((len(weight.rows) for weight in weights), default=0) or 1
+    padded = [
+        [*kind_of.reshape(-1)[weight.rows].tolist(), *[len(kinds)] * (most - len(weight.rows))]
+        for weight in weights
+    ]
+    rows = np.array(padded, dtype=np.int64).reshape(len(weights), most)
+    terms, term_of = np.unique(rows, axis=0, return_inverse=True)
     return CostModel(
-        widths=widths,
-        axes_of=np.array(padded, dtype=np.int64).reshape(len(weights), most),
-        params=np.array([weight.params for weight in weights], dtype=np.int64),
-        macs=np.array([weight.macs for weight in weights], dtype=np.int64),
+        widths=kinds.astype(np.float64),
+        axes_of=terms,
+        params_of=_summed([weight.params for weight in weights], term_of, len(terms)),
+        macs_of=_summed([weight.macs for weight in weights], term_of, len(terms)),
         fixed_params=graph.fixed_params,
     )
+
+
+def _summed(values: Sequence[int], term_of: Ids, terms: int) -> Floats:
+    total: Floats = np.zeros(terms)
+    np.add.at(total, term_of.reshape(-1), np.array(values, dtype=np.float64))
+    return total
 
 
 @dataclass(frozen=True, slots=True)

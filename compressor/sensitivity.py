@@ -6,25 +6,24 @@ will have after fine-tuning. The study is planned first and is pure; scoring is 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import groupby
 
 import numpy as np
 from torch import nn
 
 from compressor.channels import ChannelGraph, trace
-from compressor.channels.graph import module_of
 from compressor.cost import cost_model, kept_units
 from compressor.criteria import Criterion
 from compressor.errors import UsageError
 from compressor.methods.ranking import Batches
 from compressor.methods.ranking import score as score_units
 from compressor.plan import PrunePlan, removal
-from compressor.rates import allocate
-from compressor.rates.allocate import best_units
+from compressor.rates import PruneRequest, Share
+from compressor.rates.allocate import allocate, best_units
+from compressor.rates.patterns import matched
 from compressor.shrink import check, run_shrunk, shrink
 from compressor.training import TASKS
-from compressor.types import ChannelGroup, Cost, GroupDecision, RateSpec
+from compressor.types import Cost, GroupDecision
 from compressor.zoo import Architecture
 
 Score = Callable[[nn.Module], float]
@@ -163,11 +162,7 @@ def _chosen(graph: ChannelGraph, patterns: Sequence[str]) -> list[int]:
     """Return the free groups that some pattern matches, in network order; all of them without patterns."""
     found = set() if patterns else set(graph.free)
     for pattern in patterns:
-        hits = [i for i, group in enumerate(graph.groups) if _matches(group, pattern)]
-        if not hits:
-            raise UsageError(
-                f"--group {pattern} matches no group", "see the names with: compress models NAME."
-            )
+        hits = matched(graph, pattern, "--group")
         if not set(hits) & set(graph.free):
             group = graph.groups[hits[0]]
             raise UsageError(f"{group.name} cannot be pruned: {group.frozen}", "choose another --group.")
@@ -175,15 +170,10 @@ def _chosen(graph: ChannelGraph, patterns: Sequence[str]) -> list[int]:
     return sorted(found)
 
 
-def _matches(group: ChannelGroup, pattern: str) -> bool:
-    names = {group.name, *(module_of(producer) for producer in group.producers)}
-    return any(fnmatchcase(name, pattern) or name.startswith(f"{pattern}.") for name in names)
-
-
 def _kept(graph: ChannelGraph, rate: float, scores: Mapping[int, np.ndarray], arch: str) -> np.ndarray:
     """Return the units that ``compress prune --rate`` would keep in each group, (groups,)."""
-    spec = RateSpec(target="rate", fraction=rate, allow_inexact=True)
-    return allocate(graph, spec, scores, {}, arch).kept
+    request = PruneRequest(target=Share(rate), allow_inexact=True)
+    return allocate(graph, request, scores, {}, arch).kept
 
 
 def _cut(graph: ChannelGraph, arch: Architecture, index: int, rate: float, units: np.ndarray) -> Cut:

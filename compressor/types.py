@@ -6,15 +6,10 @@ layers only, for a batch of one. A *unit* is the smallest set of channels that l
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from compressor.errors import UsageError
-
-Scope = Literal["global", "uniform"]
-Target = Literal["rates", "rate", "macs", "params"]
-
 
 MOST_ELEMENTS = 2**28
 """Elements of one input of one sample, a gigabyte in single precision."""
@@ -93,39 +88,6 @@ class ChannelGroup:
     members: tuple[str, ...]
     frozen: str | None = None
     inexact: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateSpec:
-    """What the user asked for, before it is resolved against a channel graph.
-
-    Attributes:
-        target: which of the fields below is meant: ``rates`` (a published string), ``rate`` (share removed
-            from every free group), ``macs`` or ``params`` (share of the dense model that remains).
-        rates: the published string, for instance ``"[0.]+[0.18]*29"``.
-        layout: name of the architecture's rate layout, None for its first.
-        fraction: the number for ``rate``, ``macs`` and ``params``.
-        scope: ``uniform`` removes the same share everywhere, ``global`` ranks all units together.
-        round_to: widths become multiples of this.
-        protect: glob patterns of modules whose groups stay whole.
-        own_rates: (glob pattern, rate) of modules whose groups lose this share, whatever the target asks of
-            the others; of several that match a group, the last counts.
-        max_rate: no group loses more than this share under ``macs`` and ``params``.
-        allow_inexact: also prune groups whose removal changes what survives.
-        read: how the layout is meant, for one of several shots.
-    """
-
-    target: Target
-    rates: str = ""
-    layout: str | None = None
-    fraction: float = 0.0
-    scope: Scope = "uniform"
-    round_to: int = 1
-    protect: tuple[str, ...] = ()
-    own_rates: tuple[tuple[str, float], ...] = ()
-    max_rate: float = 0.9
-    allow_inexact: bool = False
-    read: Callable[[Any], Any] = lambda layout: layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

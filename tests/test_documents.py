@@ -46,9 +46,9 @@ def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:
     code = blocks("CONTRIBUTING.md", "python")[1]
     assert '@CRITERIA.register("linf")' in code
     use = (
-        "\nfrom compressor.methods.ranking import make_plan\nfrom compressor.types import RateSpec\n"
+        "\nfrom compressor.methods.ranking import make_plan\nfrom compressor.types import PruneRequest\n"
         "from compressor.zoo import find\narch = find('resnet20_cifar')\n"
-        "make_plan(arch.build(), arch, RateSpec(target='rate', fraction=0.5), CRITERIA.get('linf')())\n"
+        "make_plan(arch.build(), arch, PruneRequest(target='rate', fraction=0.5), CRITERIA.get('linf')())\n"
     )
     subprocess.run([sys.executable, "-c", code + use], cwd=tmp_path, check=True, capture_output=True)
 

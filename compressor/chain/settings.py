@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from compressor.errors import UsageError
-from compressor.types import RateSpec, Recipe, Scope, Target
+from compressor.rates import Budget, PruneRequest, Published, Scope, Share, Target, budget_of
+from compressor.types import Recipe
 
 Option = bool | int | float | str
 
@@ -35,12 +36,17 @@ class ModelTable:
 class PruneTable:
     """``[prune]``: how much is removed, and by which criterion.
 
-    Exactly one of ``rates``, ``rate``, ``macs`` and ``params`` is given; they and the fields that are not
-    described here mean what they mean in ``RateSpec``.
+    Exactly one of ``rates``, ``rate``, ``macs``, ``params`` and ``budget`` is given; fields that are not
+    described here mean what they mean in ``PruneRequest``.
 
     Attributes:
-        method: name of the criterion.
-        options: options of the criterion.
+        method: name of the method, or of the criterion that ranks.
+        options: its options.
+        rates: a published string, read by ``layout``.
+        rate: share of every group that is removed.
+        macs: what may remain of the multiply-adds, a share up to 1 or an amount above it.
+        params: the same of the parameters.
+        budget: the same of any other price, by its name.
         keep: glob patterns of modules that stay whole.
         rate_of: glob pattern of modules -> a rate of their own.
         parts: names of the only parts that are pruned, ``backbone`` of a detector; none means everywhere.
@@ -54,6 +60,7 @@ class PruneTable:
     rate: float | None = None
     macs: float | None = None
     params: float | None = None
+    budget: dict[str, float] | None = None
     layout: str | None = None
     scope: Scope = "uniform"
     round_to: int = 1
@@ -66,11 +73,12 @@ class PruneTable:
     calibration_epochs: int = 0
 
     def __post_init__(self) -> None:
-        given = [name for name in _TARGETS if getattr(self, name) is not None]
+        given = [name for name in ("rates", "rate") if getattr(self, name) is not None]
+        given += [budget.price for budget in self._budgets()]
         if len(given) != 1:
             raise UsageError(
                 f"how much to remove is not clear: {' and '.join(given) or 'nothing'} given",
-                f"give one of {', '.join(_TARGETS)}; as options --{', --'.join(_TARGETS)}.",
+                f"give one of {', '.join(_ways())}; as options {', '.join(map(_option, _ways()))}.",
             )
         if self.layout is not None and self.rates is None:
             raise UsageError("layout reads rates, and there are none", "give rates, or leave layout out.")
@@ -82,14 +90,10 @@ class PruneTable:
                 "shots above 1 and epochs between them go together, for instance 10 and 100.",
             )
 
-    def request(self, *, outside: tuple[str, ...] = ()) -> RateSpec:
+    def request(self, *, outside: tuple[str, ...] = ()) -> PruneRequest:
         """Return the request for the whole cut; modules that match ``outside`` stay whole too."""
-        target = next(name for name in _TARGETS if getattr(self, name) is not None)
-        return RateSpec(
-            target=target,
-            rates=self.rates or "",
-            layout=self.layout,
-            fraction=0.0 if target == "rates" else getattr(self, target),
+        return PruneRequest(
+            target=self._target(),
             scope=self.scope,
             round_to=self.round_to,
             protect=(*self.keep, *outside),
@@ -101,18 +105,32 @@ class PruneTable:
     def describe(self) -> str:
         """Return method and request in words."""
         options = [f"{key}={_word(value)}" for key, value in self.options.items()]
-        spec = self.request()
-        asked = spec.rates if spec.target == "rates" else f"{spec.target} {spec.fraction} {spec.scope}"
-        extra = [f"widths in multiples of {self.round_to}"] if self.round_to > 1 else []
-        extra += [f"{self.shots} shots"] if self.shots > 1 else []
-        return ", ".join([self.method, *options, asked, *extra])
+        shots = [f"{self.shots} shots"] if self.shots > 1 else []
+        return ", ".join([self.method, *options, self.request().describe(), *shots])
+
+    def _target(self) -> Target:
+        if self.rates is not None:
+            return Published(self.rates, self.layout)
+        return Share(self.rate) if self.rate is not None else self._budgets()[0]
+
+    def _budgets(self) -> list[Budget]:
+        prices = [("macs", self.macs), ("params", self.params), *(self.budget or {}).items()]
+        return [budget_of(price, number) for price, number in prices if number is not None]
+
+
+def _ways() -> list[str]:
+    from compressor.rates.prices import PRICES
+
+    fields = PruneTable.__dataclass_fields__
+    return ["rates", "rate", *(price if price in fields else f"budget.{price}" for price in PRICES)]
+
+
+def _option(way: str) -> str:
+    return f"--{way}".replace("budget.", "budget ")
 
 
 def _word(value: Option) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-_TARGETS: tuple[Target, ...] = ("rates", "rate", "macs", "params")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,9 +46,14 @@ def prune(
     rates: Annotated[str | None, typer.Option("--rates", help='Published string: "[0.]+[0.18]*29".')] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="coring | central-filter.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Share of every group to remove.")] = None,
-    macs: Annotated[float | None, typer.Option("--macs", help="Share of the MACs that may remain.")] = None,
+    macs: Annotated[
+        float | None, typer.Option("--macs", help="MACs that may remain: 0.5, a share, or 2.05e9, an amount.")
+    ] = None,
     params: Annotated[
-        float | None, typer.Option("--params", help="Share of the parameters that may remain.")
+        float | None, typer.Option("--params", help="Parameters that may remain, a share or an amount.")
+    ] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option("--budget", help="The same in any other price: NAME=0.5.")
     ] = None,
     scope: Annotated[
         list[str] | None,
@@ -106,7 +111,8 @@ def prune(
     ranking, parts = _scopes(scope or [])
     table = PruneTable(
         method=method, options=typed,
-        rates=rates, layout=layout, rate=rate, macs=macs, params=params, scope=ranking, round_to=round_to,
+        rates=rates, layout=layout, rate=rate, macs=macs, params=params,
+        budget=dict(_budget(text) for text in budget or ()) or None, scope=ranking, round_to=round_to,
         keep=tuple(keep or ()), rate_of=dict(_own_rate(text) for text in rate_of or ()), parts=tuple(parts),
         max_rate=max_rate, allow_inexact=allow_inexact,
     )  # fmt: skip
@@ -140,6 +146,17 @@ def _own_rate(text: str) -> tuple[str, float]:
     except ValueError:
         raise UsageError(
             f"--rate-of {text} has no rate", "give a pattern, = and a share: backbone.fpn=0.5."
+        ) from None
+
+
+def _budget(text: str) -> tuple[str, float]:
+    price, _, number = text.rpartition("=")
+    try:
+        return price, float(number)
+    except ValueError:
+        raise UsageError(
+            f"--budget {text} has no number",
+            "give the name of a price, = and a share or an amount: macs=0.5.",
         ) from None
 
 

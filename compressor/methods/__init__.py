@@ -14,9 +14,9 @@ from compressor.artifact import Artifact
 from compressor.criteria import CRITERIA
 from compressor.methods.ranked import Ranked
 from compressor.methods.ranking import Batches, Planned
+from compressor.rates import PruneRequest
 from compressor.registry import Registry, unknown_name
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 
 S = TypeVar("S")
 
@@ -28,7 +28,7 @@ class Method(Protocol[S]):
     def looks(self) -> bool:
         """Whether it needs training images to start."""
 
-    def start(self, artifact: Artifact, request: RateSpec, batches: Batches | None) -> S:
+    def start(self, artifact: Artifact, request: PruneRequest, batches: Batches | None) -> S:
         """Look at a model, which is not changed, and decide.
 
         Raises:
@@ -76,7 +76,7 @@ def known_methods() -> list[str]:
 
 def prune(
     artifact: Artifact,
-    request: RateSpec,
+    request: PruneRequest,
     method: Method[Any],
     batches: Batches | None = None,
     *,

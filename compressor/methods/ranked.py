@@ -9,7 +9,7 @@ from torch import nn
 from compressor.artifact import Artifact
 from compressor.criteria import Criterion, criterion_of
 from compressor.methods.ranking import Batches, Planned, make_plan
-from compressor.types import RateSpec
+from compressor.rates import PruneRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Ranked:
         """Whether the criterion needs statistics of training images."""
         return bool(self.criterion.needs)
 
-    def start(self, artifact: Artifact, request: RateSpec, batches: Batches | None) -> Planned:
+    def start(self, artifact: Artifact, request: PruneRequest, batches: Batches | None) -> Planned:
         """Trace, rank, allocate and prove; see `compressor.methods.ranking.make_plan`."""
         return make_plan(artifact.module, artifact.arch, request, self.criterion, batches)
 

@@ -14,12 +14,12 @@ from compressor.criteria.view import group_view
 from compressor.errors import UsageError
 from compressor.modules import named_tensors
 from compressor.plan import PrunePlan, removal
-from compressor.rates import Allocation, allocate
-from compressor.rates.allocate import best_units
+from compressor.rates import PruneRequest
+from compressor.rates.allocate import Allocation, allocate, best_units
 from compressor.shrink import ORACLE_LIMIT, check, run_shrunk
 from compressor.training.classification import CLASSIFICATION
 from compressor.training.task import TASKS, Batch, Task
-from compressor.types import OracleReport, RateSpec
+from compressor.types import OracleReport
 from compressor.zoo import Architecture
 
 Batches = Iterable[Batch]
@@ -41,14 +41,18 @@ class Planned:
 
 
 def make_plan(
-    model: nn.Module, arch: Architecture, spec: RateSpec, criterion: Criterion, batches: Batches | None = None
+    model: nn.Module,
+    arch: Architecture,
+    request: PruneRequest,
+    criterion: Criterion,
+    batches: Batches | None = None,
 ) -> Planned:
     """Plan the removal of channels from ``model``, which is not changed.
 
     Args:
         model: built and loaded.
         arch: where it came from: example input and rate layouts.
-        spec: how much to remove.
+        request: how much to remove.
         criterion: what to remove.
         batches: training images for criteria that need data.
 
@@ -59,7 +63,7 @@ def make_plan(
     graph = trace(view, inputs)
     scores = score(model, graph, criterion, batches, TASKS.get(arch.task))
     comparable = scores if criterion.comparable else {i: s / max(s.mean(), 1e-12) for i, s in scores.items()}
-    allocation = allocate(graph, spec, comparable, arch.layouts, arch.name)
+    allocation = allocate(graph, request, comparable, arch.layouts, arch.name)
     keep = {
         i: best_units(scores[i], int(allocation.kept[i]))
         for i in graph.free

@@ -1,7 +1,10 @@
-"""From what the user asks to how many units each group keeps."""
+"""From what the user asks to how many units each group keeps.
 
-from compressor.rates.allocate import Allocation, allocate
-from compressor.rates.layout import Layout, TableLayout
+What is asked is plain data, and importing it is cheap; ``allocate`` resolves it against a traced model.
+"""
+
+from compressor.rates.request import PruneRequest, Scope
 from compressor.rates.strings import parse_rates
+from compressor.rates.targets import Budget, Published, Share, Target, budget_of
 
-__all__ = ["Allocation", "Layout", "TableLayout", "allocate", "parse_rates"]
+__all__ = ["Budget", "PruneRequest", "Published", "Scope", "Share", "Target", "budget_of", "parse_rates"]

@@ -1,27 +1,33 @@
 """Decide how many units each group keeps.
 
-Four kinds of request: a published string, one rate for all, a share of the MACs, a share of the parameters.
-The last two are met by bisection on the analytic cost, rounding, protection and own rates of single groups
-included, so that the result is the largest network of its family that fits.
+Three kinds of target: a published string, one rate for all, a budget in some price. A budget is met by
+looking at the members of a family of shrinking networks from the largest on, rounding, protection and own
+rates of single groups included, until one is cheap enough: no price is taken to fall with every unit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import gcd
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compressor.channels.components import Ids
 from compressor.channels.graph import ChannelGraph
-from compressor.cost import cost_model, kept_units
+from compressor.cost import kept_units
 from compressor.errors import UsageError
+from compressor.rates.families import Family, Scores, Uniform, Units, ranked, uniform
 from compressor.rates.held import held
-from compressor.rates.layout import Layout, check_length
-from compressor.rates.strings import checked_rate, parse_rates
-from compressor.types import ChannelGroup, GroupDecision, RateSpec
+from compressor.rates.layout import Layout
+from compressor.rates.prices import PRICES
+from compressor.rates.published import published
+from compressor.rates.request import PruneRequest
+from compressor.rates.rounding import Rounding, rounding
+from compressor.rates.targets import Budget, Published, Share
+from compressor.types import ChannelGroup, GroupDecision
 
-Scores = Mapping[int, np.ndarray]
-Units = Mapping[int, int]
+_AT_ONCE: Final = 512
+"""Members that are priced together: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +44,13 @@ class Allocation:
 
 
 def allocate(
-    graph: ChannelGraph, spec: RateSpec, scores: Scores, layouts: Mapping[str, Layout], arch: str
+    graph: ChannelGraph, request: PruneRequest, scores: Scores, layouts: Mapping[str, Layout], arch: str
 ) -> Allocation:
     """Resolve a request against a traced model.
 
     Args:
         graph: the traced model.
-        spec: the request.
+        request: what is asked.
         scores: group index -> (units,), higher means keep, comparable between groups; for global ranking.
         layouts: the architecture's rate layouts by name.
         arch: its name, for messages.
@@ -52,11 +58,19 @@ def allocate(
     Raises:
         UsageError: the request cannot be met or makes no sense for this model.
     """
-    settled = held(graph, spec, arch)
-    requested = _requested(graph, spec, scores, layouts, arch, settled.units)
-    kept = _rounded(graph, requested, spec.round_to)
+    settled = held(graph, request, arch)
+    rounded = rounding(graph, request.round_to)
+    match request.target:
+        case Published() as target:
+            requested = published(graph, target, layouts, arch, settled.units)
+        case Share(rate):
+            requested = _shared(graph, request, rate, scores, settled.units)
+        case Budget() as target:
+            family = _family(graph, request, scores, settled.units)
+            requested = _within(graph, target, family, rounded)
+    kept = rounded(requested)
     decisions = tuple(
-        _decision(group, int(requested[i]), int(kept[i]), settled.reasons.get(i), spec.round_to)
+        _decision(group, int(requested[i]), int(kept[i]), settled.reasons.get(i), request.round_to)
         for i, group in enumerate(graph.groups)
     )
     return Allocation(kept=kept, decisions=decisions)
@@ -70,149 +84,66 @@ def _decision(
     return GroupDecision(name=group.name, size=group.size, requested=requested, kept=kept, reason=reason)
 
 
-def _requested(
-    graph: ChannelGraph,
-    spec: RateSpec,
-    scores: Scores,
-    layouts: Mapping[str, Layout],
-    arch: str,
-    settled: Units,
-) -> Ids:
+def _shared(graph: ChannelGraph, request: PruneRequest, rate: float, scores: Scores, settled: Units) -> Ids:
     sizes = kept_units(graph)
-    if spec.target == "rates":
-        return _from_string(graph, spec, layouts, arch, settled)
-    if spec.target != "rate":
-        return _to_budget(graph, spec, scores, settled)
-    checked_rate(spec.fraction)
-    if spec.scope == "uniform":
-        return _uniform(sizes, spec.fraction, settled)
-    return _by_rank(graph, scores, spec, settled)(_share_of_units(sizes, spec.fraction, settled))
+    if request.scope == "uniform":
+        return uniform(sizes, np.array([rate]), settled).reshape(-1)
+    family = ranked(sizes, scores, request.max_rate, settled)
+    removed = round(rate * (len(family) - 1))
+    return family.members(removed, removed + 1).reshape(-1)
 
 
-def _uniform(sizes: Ids, rate: float, settled: Units) -> Ids:
-    kept: Ids = np.maximum(1, np.rint(sizes * (1 - rate))).astype(np.int64)
-    kept[list(settled)] = list(settled.values())
-    return kept
-
-
-def _from_string(
-    graph: ChannelGraph, spec: RateSpec, layouts: Mapping[str, Layout], arch: str, settled: Units
-) -> Ids:
-    name, layout = _layout(spec, layouts, arch)
-    layout, rates = spec.read(layout), parse_rates(spec.rates)
-    check_length(layout, rates, arch, name)
-    kept = _uniform(kept_units(graph), 0, settled)
-    chosen: dict[int, tuple[str, int]] = {}
-    sizes = {path: _channels(graph, i) * graph.groups[i].size for path, i in graph.by_producer.items()}
-    for path, width in layout.widths(rates, sizes).items():
-        index = graph.by_producer[path]
-        other, before = chosen.setdefault(index, (path, width))
-        if before != width:
-            raise UsageError(
-                f"{arch}: the rates give {other} {before} and {path} {width} channels, but both feed one sum",
-                "give layers of one residual stage the same rate.",
-            )
-        if index not in settled:
-            kept[index] = _whole_units(graph, index, width, path)
-    return kept
-
-
-def _whole_units(graph: ChannelGraph, index: int, width: int, path: str) -> int:
-    units = width // _channels(graph, index)
-    if units < 1:
-        raise UsageError(f"the rates leave {path} no channels", "lower its rate.")
-    return units
-
-
-def _layout(spec: RateSpec, layouts: Mapping[str, Layout], arch: str) -> tuple[str, Layout]:
-    if not layouts:
-        raise UsageError(f"{arch} has no published rate layout", "use --rate, --macs or --params.")
-    name = spec.layout or next(iter(layouts))
-    if name not in layouts:
-        raise UsageError(f"{arch} has no layout {name!r}", f"layouts: {', '.join(layouts)}.")
-    return name, layouts[name]
-
-
-def _channels(graph: ChannelGraph, index: int) -> int:
-    """Return the channels per unit on the axis of the group's first producer."""
-    producers = [e for e in graph.touching[index] if e.role == "producer"]
-    entry = (producers or graph.touching[index])[0]
-    return int((entry.group == index).sum()) // graph.groups[index].size
-
-
-def _rounded(graph: ChannelGraph, kept: Ids, round_to: int) -> Ids:
-    """Round widths in channels to the nearest multiple, at least one multiple, at most the dense width."""
-    if round_to < 1:
-        raise UsageError(f"--round-to {round_to}", "give a positive number of channels, for instance 8.")
-    result = kept.copy()
+def _family(graph: ChannelGraph, request: PruneRequest, scores: Scores, settled: Units) -> Family:
     sizes = kept_units(graph)
-    for index in np.flatnonzero(kept < sizes).tolist():
-        step = round_to // gcd(round_to, _channels(graph, index))
-        nearest = max(1, int(kept[index] / step + 0.5)) * step
-        result[index] = min(nearest, sizes[index])
-    return result
+    if request.scope == "uniform":
+        return Uniform(sizes, request.max_rate, settled)
+    return ranked(sizes, scores, request.max_rate, settled)
 
 
-Family = Callable[[int], Ids]
+def _within(graph: ChannelGraph, budget: Budget, family: Family, rounded: Rounding) -> Ids:
+    """Return the first member of a family that costs no more than the budget once it is rounded."""
+    price = PRICES.get(budget.price)
+    price_of = price.of(graph)
+    dense = float(price_of(kept_units(graph)[None])[0])
+    cheapest = np.inf
+    for members in _distinct(family, rounded):
+        prices = price_of(rounded(members))
+        paid = np.flatnonzero(_affordable(budget, prices, dense))
+        if paid.size:
+            first: Ids = members[paid[0]]
+            return first
+        cheapest = min(cheapest, float(prices.min()))
+    raise _out_of_reach(budget, cheapest, dense, price.unit)
 
 
-def _to_budget(graph: ChannelGraph, spec: RateSpec, scores: Scores, settled: Units) -> Ids:
-    """Return the largest member of a family of shrinking networks whose cost is within the budget."""
-    if not 0 < spec.fraction <= 1:
-        raise UsageError(
-            f"--{spec.target} {spec.fraction} is not in (0, 1]",
-            "give the share that may remain, for instance 0.5.",
-        )
-    cost = cost_model(graph)
-    steps, family = _family(graph, spec, scores, settled)
-    kind = "macs" if spec.target == "macs" else "params"
-    dense = getattr(cost(kept_units(graph)), kind)
-
-    def share(step: int) -> float:
-        return float(getattr(cost(_rounded(graph, family(step), spec.round_to)), kind) / dense)
-
-    smallest = share(steps)
-    if smallest > spec.fraction:
-        raise UsageError(
-            f"--{kind} {spec.fraction} is out of reach: the smallest allowed network keeps {smallest:.3f}",
-            "raise the target, allow more with --max-rate, or protect fewer layers with --keep.",
-        )
-    low, high = 0, steps
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if share(middle) <= spec.fraction else (middle + 1, high)
-    return family(low)
+def _affordable(budget: Budget, prices: NDArray[np.float64], dense: float) -> NDArray[np.bool_]:
+    if budget.absolute is not None:
+        return prices <= budget.absolute
+    assert budget.fraction is not None
+    return prices / dense <= budget.fraction
 
 
-def _family(graph: ChannelGraph, spec: RateSpec, scores: Scores, settled: Units) -> tuple[int, Family]:
-    sizes = kept_units(graph)
-    if spec.scope == "uniform":
-        steps = 2000
-        return steps, lambda step: _uniform(sizes, spec.max_rate * step / steps, settled)
-    return _share_of_units(sizes, 1, settled), _by_rank(graph, scores, spec, settled)
+def _distinct(family: Family, rounded: Rounding) -> Iterator[Ids]:
+    """Yield the members in order, many at once, of neighbours that round to the same network the first."""
+    for first in range(0, len(family), _AT_ONCE):
+        members = family.members(first, min(first + _AT_ONCE, len(family)))
+        kept = rounded(members)
+        changed = np.flatnonzero((kept[1:] != kept[:-1]).any(axis=1)) + 1
+        yield members[[0, *changed]]
 
 
-def _share_of_units(sizes: Ids, rate: float, settled: Units) -> int:
-    return round(rate * sum(int(s) for i, s in enumerate(sizes) if i not in settled))
+def _out_of_reach(budget: Budget, cheapest: float, dense: float, unit: str) -> UsageError:
+    asked, found = budget.amount, f"keeps {cheapest / dense:.3f}"
+    if budget.absolute is not None:
+        asked, found = f"{_amount(budget.absolute)} {unit}", f"costs {_amount(cheapest)} {unit}"
+    return UsageError(
+        f"--{budget.price} {asked} is out of reach: the smallest allowed network {found}",
+        "raise the target, allow more with --max-rate, or protect fewer layers with --keep.",
+    )
 
 
-def _by_rank(graph: ChannelGraph, scores: Scores, spec: RateSpec, settled: Units) -> Family:
-    """Return: number of lowest-ranked units to remove -> units kept per group, none below its floor."""
-    sizes = kept_units(graph)
-    free = [i for i in range(len(sizes)) if i not in settled]
-    if not free:
-        raise UsageError("no group is left to rank", "leave a --rate-of or a --keep out.")
-    floor = np.array([max(1, round(sizes[i] * (1 - spec.max_rate))) for i in free])
-    owner = np.concatenate([np.full(sizes[i], n) for n, i in enumerate(free)])
-    order = np.argsort(np.concatenate([scores[i] for i in free]), kind="stable")
-
-    def keep(removed: int) -> Ids:
-        kept = _uniform(sizes, 0, settled)
-        lost = np.bincount(owner[order[:removed]], minlength=len(free))
-        kept[free] = np.maximum(sizes[free] - lost, floor)
-        return kept
-
-    return keep
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def best_units(scores: np.ndarray, count: int) -> Ids:

@@ -1,13 +1,13 @@
 """Which groups the target says nothing to: those that stay whole, and those with a rate of their own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-from compressor.channels.graph import ChannelGraph, module_of
+from compressor.channels.graph import ChannelGraph
 from compressor.errors import UsageError
+from compressor.rates.patterns import matched
+from compressor.rates.request import PruneRequest
 from compressor.rates.strings import checked_rate
-from compressor.types import ChannelGroup, RateSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +23,19 @@ class Held:
     reasons: Mapping[int, str]
 
 
-def held(graph: ChannelGraph, spec: RateSpec, arch: str) -> Held:
+def held(graph: ChannelGraph, request: PruneRequest, arch: str) -> Held:
     """Settle frozen and protected groups, and those with a rate of their own.
 
     Raises:
         UsageError: a pattern matches nothing, an own rate is no rate or belongs to groups that stay whole,
             or no group is left to prune.
     """
-    whole = _whole(graph, spec)
+    whole = _whole(graph, request)
     if len(whole) == len(graph.groups):
         raise UsageError(f"{arch}: every group is frozen or protected", "see why with: compress models NAME.")
     units = {index: graph.groups[index].size for index in whole}
     reasons = dict(whole)
-    for pattern, rate in spec.own_rates:
+    for pattern, rate in request.own_rates:
         checked_rate(rate)
         for index in _prunable(graph, pattern, whole):
             units[index] = max(1, round(graph.groups[index].size * (1 - rate)))
@@ -43,22 +43,22 @@ def held(graph: ChannelGraph, spec: RateSpec, arch: str) -> Held:
     return Held(units=units, reasons=reasons)
 
 
-def _whole(graph: ChannelGraph, spec: RateSpec) -> dict[int, str]:
+def _whole(graph: ChannelGraph, request: PruneRequest) -> dict[int, str]:
     """Return the groups that stay whole, each with the reason."""
     whole: dict[int, str] = {}
-    kept = {index: p for p in sorted(spec.protect, reverse=True) for index in _matched(graph, p, "--keep")}
+    kept = {index: p for p in sorted(request.protect, reverse=True) for index in matched(graph, p, "--keep")}
     for index, group in enumerate(graph.groups):
         if group.frozen:
             whole[index] = group.frozen
         elif index in kept:
             whole[index] = f"kept by --keep {kept[index]}"
-        elif group.inexact and not spec.allow_inexact:
+        elif group.inexact and not request.allow_inexact:
             whole[index] = f"{group.inexact}; --allow-inexact prunes it"
     return whole
 
 
 def _prunable(graph: ChannelGraph, pattern: str, whole: Mapping[int, str]) -> Sequence[int]:
-    found = _matched(graph, pattern, "--rate-of")
+    found = matched(graph, pattern, "--rate-of")
     prunable = [index for index in found if index not in whole]
     if not prunable:
         raise UsageError(
@@ -66,20 +66,3 @@ def _prunable(graph: ChannelGraph, pattern: str, whole: Mapping[int, str]) -> Se
             "leave one of the two options out.",
         )
     return prunable
-
-
-def _matched(graph: ChannelGraph, pattern: str, option: str) -> Sequence[int]:
-    """Return the groups that a pattern names by one of their producers, at least one."""
-    found = [
-        index
-        for index, group in enumerate(graph.groups)
-        if any(fnmatchcase(name, pattern) or name.startswith(pattern + ".") for name in _names(group))
-    ]
-    if not found:
-        raise UsageError(f"{option} {pattern} matches no group", "see the names with: compress models NAME.")
-    return found
-
-
-def _names(group: ChannelGroup) -> Iterator[str]:
-    yield group.name
-    yield from (module_of(producer) for producer in group.producers)

@@ -6,13 +6,13 @@ int(c * (1 - r)) of the dense widths c: the rule of CORING's k-shot program.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from compressor.channels.graph import ChannelGraph, module_of
-from compressor.errors import UsageError
 from compressor.rates.layout import Layout
-from compressor.types import RateSpec
+from compressor.rates.request import PruneRequest
+from compressor.rates.targets import Budget, Published, Share, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,34 +67,55 @@ def dense_widths(graph: ChannelGraph) -> dict[str, int]:
     return {module_of(entry.tensor): entry.size for entry in graph.axes if entry.role == "producer"}
 
 
-def spec_of_shot(spec: RateSpec, shot: Shot, left: float) -> RateSpec:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paid:
+    """What a network costs in one price, before the first shot and now.
+
+    Attributes:
+        dense: price of the dense model.
+        now: price of what earlier shots have left.
+    """
+
+    dense: float
+    now: float
+
+
+def request_of_shot(request: PruneRequest, shot: Shot, paid: Callable[[str], Paid]) -> PruneRequest:
     """Return what one shot asks of a model that earlier shots have cut already.
 
     A published string stays as it is, because ``ShotLayout`` reads it. Shares are asked relative to what is
-    left. No shot may take more from a group than its part of the whole cut, in logarithms, so that all shots
-    together keep to ``max_rate``.
+    left, amounts as they are. No shot may take more from a group than its part of the whole cut, in
+    logarithms, so that all shots together keep to ``max_rate``.
 
     Args:
-        spec: the whole cut, relative to the dense model.
+        request: the whole cut, relative to the dense model.
         shot: which shot.
-        left: share of the dense model's MACs or parameters that earlier shots left; other targets ignore it.
-
-    Raises:
-        UsageError: the target is no share.
+        paid: name of a price -> what the models cost; asked only where the target is a budget.
     """
     if shot.total == 1:
-        return spec
-    own = tuple((pattern, 1 - _between(1 - rate, shot)) for pattern, rate in spec.own_rates)
-    spec = replace(spec, own_rates=own)
-    if spec.target == "rates":
-        return spec
-    if not 0 <= spec.fraction <= 1:
-        raise UsageError(f"--{spec.target} {spec.fraction} is no share", "give a number from 0 to 1.")
-    final = 1 - spec.fraction if spec.target == "rate" else spec.fraction
-    step = _between(final, shot)
-    relative = 1 - step if spec.target == "rate" else min(1.0, _share(final, shot.divisor) / left)
-    part = math.log(step) / math.log(final) if 0 < final < 1 else 1 / shot.total
-    return replace(spec, fraction=relative, max_rate=1 - (1 - spec.max_rate) ** part)
+        return request
+    own = tuple((pattern, 1 - _between(1 - rate, shot)) for pattern, rate in request.own_rates)
+    request = replace(request, own_rates=own)
+    match request.target:
+        case Published():
+            return request
+        case Share(rate):
+            final = 1 - rate
+            target: Target = Share(1 - _between(final, shot))
+        case Budget() as whole:
+            target, final = _budget_of_shot(whole, shot, paid(whole.price))
+    part = math.log(_between(final, shot)) / math.log(final) if 0 < final < 1 else 1 / shot.total
+    return replace(request, target=target, max_rate=1 - (1 - request.max_rate) ** part)
+
+
+def _budget_of_shot(whole: Budget, shot: Shot, paid: Paid) -> tuple[Budget, float]:
+    """Return what may remain after a shot, and the share of the dense model that remains after the last."""
+    if whole.fraction is not None:
+        left = _share(whole.fraction, shot.divisor) / (paid.now / paid.dense)
+        return replace(whole, fraction=min(1.0, left)), whole.fraction
+    assert whole.absolute is not None
+    cut = (paid.dense - whole.absolute) / shot.divisor
+    return replace(whole, absolute=paid.dense - cut), min(1.0, whole.absolute / paid.dense)
 
 
 def _between(final: float, shot: Shot) -> float:

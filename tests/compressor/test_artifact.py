@@ -11,7 +11,8 @@ from compressor.artifact import Artifact, read_manifest
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.methods import prune
 from compressor.methods.ranked import Ranked
-from compressor.types import RateSpec, Recipe
+from compressor.rates import Budget, PruneRequest
+from compressor.types import Recipe
 from compressor.zoo import find
 
 RELOAD = """
@@ -30,7 +31,9 @@ with torch.no_grad():
 def pruned() -> Artifact:
     torch.manual_seed(0)
     dense = Artifact.dense(find("resnet20_cifar"))
-    small = prune(dense, RateSpec(target="macs", fraction=0.5), Ranked.by("l2", {}, 0), words="l2")
+    small = prune(
+        dense, PruneRequest(target=Budget("macs", fraction=0.5)), Ranked.by("l2", {}, 0), words="l2"
+    )
     return replace(small, manifest=replace(small.manifest, recipe=Recipe(warmup_epochs=1)))
 
 

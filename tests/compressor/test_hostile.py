@@ -23,7 +23,7 @@ from compressor.errors import CompressError
 from compressor.methods import prune
 from compressor.methods.ranked import Ranked
 from compressor.plan import plan_from_json
-from compressor.types import RateSpec
+from compressor.rates import PruneRequest, Share
 from compressor.zoo import Trust, find
 
 Manifest = dict[str, Any]
@@ -36,7 +36,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An honest artifact of a pruned ResNet-20."""
     torch.manual_seed(0)
     dense = Artifact.dense(find("resnet20_cifar"))
-    small = prune(dense, RateSpec(target="rate", fraction=0.5), Ranked.by("l1", {}, 0), words="l1")
+    small = prune(dense, PruneRequest(target=Share(0.5)), Ranked.by("l1", {}, 0), words="l1")
     folder = tmp_path_factory.mktemp("good") / "artifact"
     small.save(folder)
     return folder

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from compressor.criteria import CRITERIA
 from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
+from compressor.rates import PruneRequest, Share
 from compressor.sensitivity import (
     Point,
     by_group,
@@ -15,7 +16,7 @@ from compressor.sensitivity import (
     sensitivity,
 )
 from compressor.shrink import shrink
-from compressor.types import Cost, InputSpec, RateSpec
+from compressor.types import Cost, InputSpec
 from compressor.zoo import Architecture, find
 
 SIDE = 6
@@ -93,7 +94,7 @@ def test_the_units_that_go_are_those_that_prune_removes(method: str) -> None:
     arch = find("resnet20_cifar")
     torch.manual_seed(0)
     model, criterion = arch.build(), CRITERIA.get(method)()
-    together = make_plan(model, arch, RateSpec(target="rate", fraction=0.3), criterion).plan
+    together = make_plan(model, arch, PruneRequest(target=Share(0.3)), criterion).plan
     smaller = shrink(model, together)
     cuts = plan_study(model, arch, criterion, [0.3]).cuts
     assert [(c.group, c.kept) for c in cuts] == [

@@ -18,9 +18,10 @@ from compressor.data import DataSplits
 from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
 from compressor.plan import PrunePlan
+from compressor.rates import PruneRequest, Share
 from compressor.shrink import shrink
 from compressor.training import fine_tune
-from compressor.types import RateSpec, Recipe
+from compressor.types import Recipe
 from compressor.zoo import find
 from compressor.zoo.architecture import Architecture
 from detection.evaluation import AveragePrecision
@@ -62,7 +63,7 @@ def overfitted(shared: Path) -> Overfitted:
     arch = find(NAME).with_options({**SMALL, **options, "num_classes": 91}, ((3, 128, 160),))
     torch.manual_seed(0)
     model = arch.build()
-    plan = make_plan(model, arch, RateSpec(target="rate", fraction=0.3), CRITERIA.get("l1")()).plan
+    plan = make_plan(model, arch, PruneRequest(target=Share(0.3)), CRITERIA.get("l1")()).plan
     small = shrink(model, plan)
     data = DETECTION.open(f"coco:{shared}/data/coco_small", arch.input, small)
     data = few_images(data)
@@ -162,7 +163,7 @@ def test_a_student_of_another_width_learns_the_teachers_attention(coco: Path) ->
     arch = architecture()
     torch.manual_seed(0)
     teacher = enlivened(arch.build())
-    plan = make_plan(teacher, arch, RateSpec(target="rate", fraction=0.5), CRITERIA.get("l1")()).plan
+    plan = make_plan(teacher, arch, PruneRequest(target=Share(0.5)), CRITERIA.get("l1")()).plan
     student = shrink(teacher, plan)
     data = DETECTION.open(f"coco:{coco}", arch.input, student)
     recipe = Recipe(epochs=24, batch_size=4, lr=0.02, distill=1.0, nesterov=False, augment=False)
@@ -193,6 +194,6 @@ def test_gradients_of_a_detector_serve_taylor(coco: Path) -> None:
     model = arch.build()
     data = DETECTION.open(f"coco:{coco}", arch.input, model)
     batches = data.train.batches(2, device=torch.device("cpu"))
-    spec = RateSpec(target="rate", fraction=0.3)
+    spec = PruneRequest(target=Share(0.3))
     planned = make_plan(model, arch, spec, CRITERIA.get("taylor")(), batches)
     assert planned.oracle.max_relative_difference is not None

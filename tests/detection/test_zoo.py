@@ -12,8 +12,8 @@ from compressor.cli.sources import open_model
 from compressor.criteria import CRITERIA
 from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
+from compressor.rates import PruneRequest, Published, Share
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import find
 from compressor.zoo.architecture import Architecture
 from detection.zoo import NAMES
@@ -39,7 +39,7 @@ def parameters(model: nn.Module) -> int:
 def test_the_published_backbone_rate_gives_the_published_sizes(name: str) -> None:
     arch = architecture(name)
     model = arch.build()
-    spec = RateSpec(target="rates", rates=BACKBONE_RATES, protect=arch.scopes["backbone"])
+    spec = PruneRequest(target=Published(BACKBONE_RATES), protect=arch.scopes["backbone"])
     planned = make_plan(model, arch, spec, CRITERIA.get("l1")())
     small = shrink(model, planned.plan)
     assert (f"{parameters(model) / 1e6:.2f}", f"{parameters(small) / 1e6:.2f}") == PUBLISHED[name]
@@ -58,7 +58,7 @@ def test_every_group_of_the_whole_detector_passes_the_oracle(name: str, norm: st
     arch = architecture(name, norm=norm)
     model = arch.build()
     for rate in (0.3, 0.5):
-        planned = make_plan(model, arch, RateSpec(target="rate", fraction=rate), CRITERIA.get("l1")())
+        planned = make_plan(model, arch, PruneRequest(target=Share(rate)), CRITERIA.get("l1")())
         assert planned.oracle.refused is None
         assert planned.oracle.max_relative_difference is not None
         assert planned.oracle.max_relative_difference < 1e-4
@@ -87,7 +87,7 @@ def assert_runs(small: nn.Module, name: str) -> None:
 
 def test_protected_parts_stay_whole() -> None:
     arch = architecture("fasterrcnn_resnet50_fpn")
-    spec = RateSpec(target="rate", fraction=0.5, protect=("backbone.fpn*", "roi_heads"))
+    spec = PruneRequest(target=Share(0.5), protect=("backbone.fpn*", "roi_heads"))
     planned = make_plan(arch.build(), arch, spec, CRITERIA.get("l1")())
     for group in planned.plan.decisions:
         whole = group.name.startswith(("backbone.fpn", "roi_heads"))

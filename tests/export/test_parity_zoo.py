@@ -8,8 +8,8 @@ import torch
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import make_plan
+from compressor.rates import PruneRequest, Share
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
@@ -36,7 +36,7 @@ def test_a_pruned_model_exports_exactly(name: str, tmp_path: Path) -> None:
     small_image = () if name.endswith("_cifar") else ((3, 64, 64),)
     arch = find(name).with_options(shapes=small_image)
     model = arch.build()
-    planned = make_plan(model, arch, RateSpec(target="rate", fraction=0.3), CRITERIA.get("l1")())
+    planned = make_plan(model, arch, PruneRequest(target=Share(0.3)), CRITERIA.get("l1")())
     small = shrink(model, planned.plan)
     assert trace(small, arch.example()).groups
     file = export_onnx(small, arch.input, tmp_path / "m.onnx", metadata={})

@@ -29,7 +29,7 @@ from bench.studies.common.pruned import pruned
 from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
 from compressor.align import AlignReport, pad_to_multiple
-from compressor.types import RateSpec
+from compressor.rates import PruneRequest, Published, Share
 from compressor.zoo import Architecture, find
 from export.backends import BACKENDS, Array, SessionOptions
 from export.parity import ParityReport, compare
@@ -38,9 +38,9 @@ from export.to_onnx import export_onnx
 
 RESULTS: Final = results_of("alignment")
 SUBJECTS = {
-    "resnet50 A": ("resnet50", RateSpec(target="rates", rates=STRINGS["A"], layout="coring")),
-    "resnet50 B": ("resnet50", RateSpec(target="rates", rates=STRINGS["B"], layout="coring")),
-    "densenet121": ("densenet121", RateSpec(target="rate", fraction=1 / 3)),
+    "resnet50 A": ("resnet50", PruneRequest(target=Published(STRINGS["A"], "coring"))),
+    "resnet50 B": ("resnet50", PruneRequest(target=Published(STRINGS["B"], "coring"))),
+    "densenet121": ("densenet121", PruneRequest(target=Share(1 / 3))),
     FASTER: (FASTER, backbone(1)),
 }
 CANVAS = SIZES["480x640"]

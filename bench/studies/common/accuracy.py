@@ -22,15 +22,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.studies.common.requests import row_of
 from compressor.criteria import CRITERIA, Criterion
 from compressor.data import DataSplits
 from compressor.data.images import IndexedSet
 from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
+from compressor.rates import PruneRequest
 from compressor.shrink import shrink
 from compressor.training import evaluate
 from compressor.training.trainer import Trainer
-from compressor.types import RateSpec, Recipe
+from compressor.types import Recipe
 from compressor.zoo import Architecture
 
 Row = dict[str, Any]
@@ -88,7 +90,7 @@ class Study:
     data: DataSplits
     calibration: IndexedSet
     methods: Mapping[str, Method]
-    rates: Mapping[str, RateSpec]
+    rates: Mapping[str, PruneRequest]
     recipe: Recipe
 
     def cells(self, seeds: int) -> list[Cell]:
@@ -101,7 +103,7 @@ class Study:
         return {
             "model": self.arch.name,
             "methods": {name: asdict(method) for name, method in self.methods.items()},
-            "rates": {name: asdict(spec) for name, spec in self.rates.items()},
+            "rates": {name: row_of(spec) for name, spec in self.rates.items()},
             "recipe": asdict(self.recipe),
             "train_images": len(self.data.train),
             "test_images": len(self.data.test),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from compressor.types import RateSpec
+from compressor.rates import PruneRequest, Published
 from compressor.zoo import find
 
 FASTER: Final = "fasterrcnn_resnet50_fpn"
@@ -11,7 +11,7 @@ SIZES: Final = {"480x640": (3, 480, 640), "800x1333": (3, 800, 1344)}
 """Canvases; 1333 columns are padded to 1344, as torchvision pads them."""
 
 
-def backbone(round_to: int) -> RateSpec:
+def backbone(round_to: int) -> PruneRequest:
     """Return the published request."""
     scope = find(FASTER).scopes["backbone"]
-    return RateSpec(target="rates", rates=PUBLISHED, round_to=round_to, protect=scope)
+    return PruneRequest(target=Published(PUBLISHED), round_to=round_to, protect=scope)

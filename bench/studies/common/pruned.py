@@ -7,14 +7,14 @@ from compressor.criteria import CRITERIA, Criterion
 from compressor.methods import prune
 from compressor.methods.ranked import Ranked
 from compressor.methods.ranking import Batches
-from compressor.types import RateSpec
+from compressor.rates import PruneRequest
 from compressor.zoo import Architecture
 
 
 def pruned(
     arch: Architecture,
     model: nn.Module,
-    request: RateSpec,
+    request: PruneRequest,
     *,
     criterion: Criterion | None = None,
     batches: Batches | None = None,

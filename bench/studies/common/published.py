@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from compressor.types import RateSpec, Recipe
+from compressor.rates import PruneRequest, Published
+from compressor.types import Recipe
 
 CHECKPOINTS: Final = {
     "resnet20_cifar": ("resnet20-12fca82f.th", 91.73),
@@ -15,7 +16,7 @@ CHECKPOINTS: Final = {
 STRINGS: Final = {"A": "[0.]+[0.1]*3+[0.35]*16", "B": "[0.]+[0.5]*3+[0.6]*16"}
 """For ResNet-50, in CORING's layout."""
 
-ROW: Final = RateSpec(target="rates", rates="[0.]+[0.2,0.]*9+[0.3,0.]*9+[0.4,0.]*9", layout="central-filter")
+ROW: Final = PruneRequest(target=Published("[0.]+[0.2,0.]*9+[0.3,0.]*9+[0.4,0.]*9", "central-filter"))
 """For ResNet-56, in Central Filter's layout."""
 
 EPOCH: Final = Recipe(epochs=1, lr=0.01, batch_size=128)

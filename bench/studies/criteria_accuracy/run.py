@@ -29,8 +29,9 @@ from compressor.artifact.weights import load_weights
 from compressor.cost import measure
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
+from compressor.rates import PruneRequest, Published
 from compressor.training import evaluate
-from compressor.types import RateSpec, Recipe
+from compressor.types import Recipe
 from compressor.zoo import find
 
 RESULTS: Final = results_of("criteria_accuracy")
@@ -101,7 +102,7 @@ def resnet56(data: Path, cifar: Path, recipe: Recipe, *, images: int, test_image
         ),
         calibration=train,
         methods=METHODS,
-        rates={rates: RateSpec(target="rates", rates=rates, layout="coring") for rates in RATES},
+        rates={rates: PruneRequest(target=Published(rates, "coring")) for rates in RATES},
         recipe=recipe,
     )
 

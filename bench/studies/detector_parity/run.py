@@ -26,7 +26,7 @@ from bench.environment import environment
 from bench.studies.common.lively import enlivened
 from bench.studies.common.pruned import pruned
 from bench.studies.common.results import results_of
-from compressor.types import RateSpec
+from compressor.rates import PruneRequest, Share
 from compressor.zoo import Architecture, find
 from detection.coco import CocoSet, open_coco
 from detection.letterbox import letterbox
@@ -109,7 +109,7 @@ def _dense(arch: Architecture, seen: Sequence[Tensor]) -> GeneralizedRCNN:
 
 def _pruned(arch: Architecture, seen: Sequence[Tensor]) -> GeneralizedRCNN:
     model = _dense(arch, seen)
-    spec = RateSpec(target="rate", fraction=RATE)
+    spec = PruneRequest(target=Share(RATE))
     return enlivened(pruned(arch, model, spec), images=seen, surest=SUREST)
 
 

@@ -33,8 +33,8 @@ from compressor.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import make_plan
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
+from compressor.rates import Budget, PruneRequest
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 from export.backends import SessionOptions
 from export.metadata import metadata_of, read_input
@@ -64,13 +64,13 @@ class Variant:
 
     name: str
     arch: str
-    spec: RateSpec | None = None
+    spec: PruneRequest | None = None
     levers: dict[str, int] = field(default_factory=dict)
 
 
-def whole(share: float) -> RateSpec:
+def whole(share: float) -> PruneRequest:
     """Return a request for the whole detector at a share of its MACs, widths in multiples of 16."""
-    return RateSpec(target="macs", fraction=share, round_to=16)
+    return PruneRequest(target=Budget("macs", fraction=share), round_to=16)
 
 
 def variants(same_share: Mapping[str, float]) -> dict[str, list[Variant]]:

@@ -21,8 +21,9 @@ from compressor.data import open_data
 from compressor.methods import prune
 from compressor.methods.ranked import Ranked
 from compressor.plan import plan_from_json, plan_to_json
+from compressor.rates import PruneRequest, Share
 from compressor.training.checkpoint import Identity, RunFolder
-from compressor.types import InputSpec, RateSpec
+from compressor.types import InputSpec
 from compressor.zoo import find
 from detection.coco.records import read_document
 from export.metadata import read_input, read_precision
@@ -47,7 +48,7 @@ def document_kind(path: Path, document: Any, read: Callable[[Path], Any]) -> Sub
 def _artifact(folder: Path) -> Path:
     torch.manual_seed(0)
     dense = Artifact.dense(find("resnet20_cifar"))
-    request = RateSpec(target="rate", fraction=0.6)
+    request = PruneRequest(target=Share(0.6))
     prune(dense, request, Ranked.by("l1", {}, 0), words="l1").save(folder / "artifact")
     return folder / "artifact"
 

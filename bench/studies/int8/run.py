@@ -33,8 +33,8 @@ from compressor.criteria import CRITERIA
 from compressor.data import ImageSet, open_data
 from compressor.data.images import IndexedSet
 from compressor.errors import ParityError
+from compressor.rates import Budget, PruneRequest
 from compressor.training import fine_tune
-from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 from export.backends import BACKENDS, SessionOptions
 from export.precision import Int8Settings, int8_auto, to_fp16, to_int8
@@ -46,7 +46,7 @@ CALIBRATION_IMAGES = 512
 VALIDATION_IMAGES = 1000
 TRAINING_IMAGES = 10_000
 """Of one epoch; enough to see what integers do to a pruned network, not to recover it fully."""
-FEW = RateSpec(target="params", fraction=0.95, scope="global")
+FEW = PruneRequest(target=Budget("params", fraction=0.95), scope="global")
 """What SqueezeNet, which has no norms, survives without fine-tuning, if only half-way."""
 
 SETTINGS = {

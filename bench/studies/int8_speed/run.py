@@ -23,7 +23,8 @@ from bench.run import bench
 from bench.studies.common.pruned import pruned
 from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
-from compressor.types import InputSpec, RateSpec
+from compressor.rates import PruneRequest, Published
+from compressor.types import InputSpec
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
 from export.model_io import example_arrays
@@ -33,8 +34,8 @@ from export.to_onnx import export_onnx, file_digest
 RESULTS: Final = results_of("int8_speed")
 SPECS: Final = {
     "dense": None,
-    "pruned A": RateSpec(target="rates", rates=STRINGS["A"], layout="coring", round_to=16),
-    "pruned B": RateSpec(target="rates", rates=STRINGS["B"], layout="coring", round_to=16),
+    "pruned A": PruneRequest(target=Published(STRINGS["A"], "coring"), round_to=16),
+    "pruned B": PruneRequest(target=Published(STRINGS["B"], "coring"), round_to=16),
 }
 RUNTIMES: Final = ("onnxruntime", "openvino")
 
@@ -56,7 +57,7 @@ def main() -> None:
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _files(name: str, spec: RateSpec | None, folder: Path) -> list[Candidate]:
+def _files(name: str, spec: PruneRequest | None, folder: Path) -> list[Candidate]:
     """Return a network in fp32 and in int8."""
     torch.manual_seed(0)
     arch = find("resnet50")

@@ -30,8 +30,9 @@ from bench.studies.common.results import results_of
 from compressor.artifact.weights import load_weights
 from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet
+from compressor.rates import PruneRequest, Share
 from compressor.training import evaluate
-from compressor.types import InputSpec, RateSpec, Recipe
+from compressor.types import InputSpec, Recipe
 from compressor.zoo import find
 
 RESULTS: Final = results_of("one_by_one")
@@ -101,7 +102,7 @@ def squeezenet(data: Path) -> Study:
         data=splits,
         calibration=train,
         methods=METHODS,
-        rates={f"{rate:g}": RateSpec(target="rate", fraction=rate, protect=others) for rate in RATES},
+        rates={f"{rate:g}": PruneRequest(target=Share(rate), protect=others) for rate in RATES},
         recipe=RECIPE,
     )
 
@@ -137,14 +138,13 @@ def convolutions(model: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return pointwise, tuple(name for name in found if name not in pointwise)
 
 
-def one_at_a_time(model: nn.Module) -> dict[str, RateSpec]:
+def one_at_a_time(model: nn.Module) -> dict[str, PruneRequest]:
     """Return one request per prunable 1x1 convolution: a part of its filters, nothing else."""
     pointwise, others = convolutions(model)
     *prunable, classifier = pointwise  # its filters are the classes
     return {
-        name: RateSpec(
-            target="rate",
-            fraction=ALONE,
+        name: PruneRequest(
+            target=Share(ALONE),
             protect=(*others, classifier, *(other for other in prunable if other != name)),
         )
         for name in prunable

@@ -23,10 +23,9 @@ from compressor.channels import trace
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import score
 from compressor.plan import PrunePlan, removal
-from compressor.rates import allocate
-from compressor.rates.allocate import best_units
+from compressor.rates import PruneRequest, Share
+from compressor.rates.allocate import allocate, best_units
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 
 RESULTS: Final = results_of("prune_speed")
@@ -61,7 +60,7 @@ def measure_model(name: str) -> dict[str, object]:
 
 
 def _ours(model: nn.Module, arch: Architecture) -> Callable[[], float]:
-    criterion, spec, inputs = CRITERIA.get("l1")(), RateSpec(target="rate", fraction=0.5), arch.example()
+    criterion, spec, inputs = CRITERIA.get("l1")(), PruneRequest(target=Share(0.5)), arch.example()
 
     def run() -> float:
         start = time.perf_counter()

@@ -22,14 +22,14 @@ from compressor.artifact import Artifact
 from compressor.base.documents import write_json
 from compressor.base.files import scratch
 from compressor.errors import CompressError
-from compressor.types import RateSpec
+from compressor.rates import Budget, PruneRequest
 from compressor.zoo import find
 from detection.zoo import NAMES
 from export.deploy import deploy
 
 RESULTS: Final = results_of("random_detectors")
 CANVASES = ((480, 640), (800, 1344))
-_HALF = RateSpec(target="macs", fraction=0.5, round_to=16)
+_HALF = PruneRequest(target=Budget("macs", fraction=0.5), round_to=16)
 
 
 def main() -> None:

@@ -26,13 +26,13 @@ from bench.studies.common.results import results_of
 from compressor.artifact.weights import load_weights
 from compressor.cost import measure
 from compressor.data import open_data
+from compressor.rates import PruneRequest, Share
 from compressor.scores import Accuracy
 from compressor.training import evaluate, fine_tune
-from compressor.types import RateSpec
 from compressor.zoo import find
 
 RESULTS: Final = results_of("real_weights")
-FIFTH = RateSpec(target="rate", fraction=0.2)
+FIFTH = PruneRequest(target=Share(0.2))
 
 Row = dict[str, object]
 
@@ -75,7 +75,9 @@ def resnet56(data: Path, cifar: Path) -> Row:
     scores = {"dense": evaluate(model, splits.test), "pruned": evaluate(small, splits.test)}
     fine_tune(small, splits, EPOCH)
     scores["fine-tuned one epoch"] = evaluate(small, splits.test)
-    return _said({"rates": ROW.rates, "cost": asdict(cost), "top1": _top1(scores), "recipe": asdict(EPOCH)})
+    return _said(
+        {"rates": ROW.describe(), "cost": asdict(cost), "top1": _top1(scores), "recipe": asdict(EPOCH)}
+    )
 
 
 def squeezenet(data: Path, file: Path) -> Row:

@@ -21,7 +21,7 @@ from bench.studies.common.pruned import pruned
 from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
 from compressor.artifact import Artifact
-from compressor.types import RateSpec
+from compressor.rates import PruneRequest, Published
 from compressor.zoo import find
 from export.backends import SessionOptions
 from export.metadata import metadata_of
@@ -36,10 +36,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=12.0, help="timed seconds per network and batch")
     budget_s = parser.parse_args().seconds
-    requests: list[tuple[str, RateSpec | None]] = [("dense", None)]
+    requests: list[tuple[str, PruneRequest | None]] = [("dense", None)]
     for name, rates in STRINGS.items():
         for step in ROUNDINGS:
-            spec = RateSpec(target="rates", rates=rates, layout="coring", round_to=step)
+            spec = PruneRequest(target=Published(rates, "coring"), round_to=step)
             requests.append((f"{name}, multiples of {step}", spec))
     with tempfile.TemporaryDirectory() as folder:
         made = [_exported(name, spec, Path(folder)) for name, spec in requests]
@@ -57,7 +57,7 @@ def main() -> None:
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _exported(name: str, spec: RateSpec | None, folder: Path) -> tuple[Candidate, int]:
+def _exported(name: str, spec: PruneRequest | None, folder: Path) -> tuple[Candidate, int]:
     torch.manual_seed(0)
     arch = find("resnet50")
     model = arch.build()

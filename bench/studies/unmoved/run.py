@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,13 +19,14 @@ import torch
 from torch import nn
 
 from bench.studies.common.digests import weights_digest
+from bench.studies.common.requests import given
 from bench.studies.common.results import results_of
 from compressor.base.documents import digest
 from compressor.criteria import CRITERIA, criterion_of
 from compressor.errors import CompressError
 from compressor.methods.ranking import make_plan
+from compressor.rates import Budget, PruneRequest, Published, Share
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import Architecture, find
 
 RESULTS: Final = results_of("unmoved")
@@ -48,36 +49,37 @@ class Request:
     """
 
     model: str
-    spec: RateSpec
+    spec: PruneRequest
     method: str = "l1"
     options: dict[str, Any] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
 
     def words(self) -> str:
         """Return the request in one line, the key of its row."""
-        given = {k: v for k, v in asdict(self.spec).items() if v != getattr(RateSpec(target="rate"), k)}
-        return f"{self.model} {self.method} {self.options} {given} {' '.join(self.parts)}".strip()
+        return f"{self.model} {self.method} {self.options} {given(self.spec)} {' '.join(self.parts)}".strip()
 
 
 def requests() -> Iterator[Request]:
     """Yield every pair: all families, criteria, targets and ways to hold groups."""
-    half = RateSpec(target="rate", fraction=0.5)
+    half = PruneRequest(target=Share(0.5))
     for method in CRITERIA:
         yield Request(model="resnet20_cifar", spec=half, method=method)
-        yield Request(model="mobilenet_v2_cifar", spec=RateSpec(target="macs", fraction=0.6), method=method)
+        yield Request(
+            model="mobilenet_v2_cifar", spec=PruneRequest(target=Budget("macs", fraction=0.6)), method=method
+        )
     for metric in ("cosine", "euclidean"):
         yield Request(model="resnet20_cifar", spec=half, method="coring", options={"metric": metric})
     yield Request(model="resnet20_cifar", spec=half, method="coring", options={"compat": True})
     yield from _published()
     yield from _held()
-    macs = RateSpec(target="macs", fraction=0.5, round_to=8)
+    macs = PruneRequest(target=Budget("macs", fraction=0.5), round_to=8)
     for model in _CLASSIFIERS:
         yield Request(model=model, spec=macs)
     for model in ("fcn_resnet50", "deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large"):
         yield Request(model=model, spec=macs, method="l2")
     for model in _DETECTORS:
         yield Request(model=model, spec=macs)
-        yield Request(model=model, spec=RateSpec(target="rate", fraction=0.3), parts=("backbone",))
+        yield Request(model=model, spec=PruneRequest(target=Share(0.3)), parts=("backbone",))
 
 
 _CLASSIFIERS = (
@@ -99,17 +101,17 @@ def _published() -> Iterator[Request]:
         ("resnet50", "[0.]+[0.1]*3+[0.35]*16", "coring"),
     )
     for model, rates, layout in rows:
-        yield Request(model=model, spec=RateSpec(target="rates", rates=rates, layout=layout))
+        yield Request(model=model, spec=PruneRequest(target=Published(rates, layout)))
 
 
 def _held() -> Iterator[Request]:
-    for target in ("macs", "params"):
+    for price in ("macs", "params"):
         for scope in ("uniform", "global"):
             yield Request(
                 model="resnet56_cifar",
-                spec=RateSpec(target=target, fraction=0.4, scope=scope),
+                spec=PruneRequest(target=Budget(price, fraction=0.4), scope=scope),
             )
-    base = {"target": "macs", "fraction": 0.6}
+    base = PruneRequest(target=Budget("macs", fraction=0.6))
     extras: Sequence[dict[str, Any]] = (
         {"protect": ("layer1*",)},
         {"own_rates": (("layer3*", 0.7), ("layer3.1*", 0.2))},
@@ -117,11 +119,11 @@ def _held() -> Iterator[Request]:
         {"round_to": 16, "scope": "global"},
     )
     for extra in extras:
-        yield Request(model="resnet18", spec=RateSpec(**{**base, **extra}))
+        yield Request(model="resnet18", spec=replace(base, **extra))
     yield Request(
-        model="convnext_tiny", spec=RateSpec(target="rate", fraction=0.25, allow_inexact=True), method="l2"
+        model="convnext_tiny", spec=PruneRequest(target=Share(0.25), allow_inexact=True), method="l2"
     )
-    yield Request(model="vit_b_16", spec=RateSpec(target="macs", fraction=0.7))
+    yield Request(model="vit_b_16", spec=PruneRequest(target=Budget("macs", fraction=0.7)))
 
 
 def row(request: Request) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def row(request: Request) -> dict[str, Any]:
     model = filled(arch.build())
     criterion = criterion_of(request.method, request.options, seed=0)
     outside = arch.outside(request.parts)
-    spec = RateSpec(**{**asdict(request.spec), "protect": (*request.spec.protect, *outside)})
+    spec = replace(request.spec, protect=(*request.spec.protect, *outside))
     batches = _images(arch) if criterion.needs else None
     try:
         planned = make_plan(model, arch, spec, criterion, batches)

@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass, field, replace
 
-from compressor.artifact import Artifact, Manifest
+import torch
+
+from compressor.artifact import Artifact
 from compressor.chain.job import Job
 from compressor.chain.settings import ExpectTable, PruneTable
 from compressor.chain.work import Stage
-from compressor.channels import trace
+from compressor.channels import ChannelGraph, trace
 from compressor.errors import UsageError
 from compressor.methods import Method, method_of, prune
 from compressor.methods.ranking import Batches
-from compressor.rates.layout import Reading, as_written
-from compressor.rates.shots import ONLY, Shot, ShotLayout, dense_widths, spec_of_shot
+from compressor.rates import Published, Target
+from compressor.rates.prices import PRICES, whole_price
+from compressor.rates.shots import ONLY, Paid, Shot, ShotLayout, dense_widths, request_of_shot
 from compressor.training import task
-from compressor.types import Cost, RateSpec
+from compressor.types import Cost
 from compressor.zoo import Architecture
 
 
@@ -42,8 +45,8 @@ class Prune:
         method = self.method()
         arch = artifact.arch
         request = self.table.request(outside=arch.outside(self.table.parts))
-        asked = spec_of_shot(request, self.shot, _left(request, artifact.manifest))
-        asked = replace(asked, read=_reading(arch, self.shot))
+        asked = request_of_shot(request, self.shot, lambda price: _paid(price, artifact))
+        asked = replace(asked, target=_read_by(arch, self.shot, asked.target))
         batches, data = _images(job, method)
         small = prune(artifact, asked, method, batches, words=self.table.describe(), data=data)
         if self.shot.number == self.shot.total:
@@ -66,17 +69,25 @@ def _images(job: Job, method: Method[object]) -> tuple[Batches | None, str]:
     return task.calibration(job.data), job.spec
 
 
-def _reading(arch: Architecture, shot: Shot) -> Reading:
-    """Return how the rates of one shot are read."""
-    if shot.total == 1 or not arch.layouts:
-        return as_written
-    widths = dense_widths(trace(arch.view(arch.build()), arch.example()))
-    return lambda layout: ShotLayout(layout, shot.divisor, widths)
+def _read_by(arch: Architecture, shot: Shot, target: Target) -> Target:
+    """Return the target of one shot, whose published rates are read against the dense widths."""
+    if shot.total == 1 or not isinstance(target, Published):
+        return target
+    widths = dense_widths(_traced(arch))
+    return replace(target, read=lambda layout: ShotLayout(layout, shot.divisor, widths))
 
 
-def _left(request: RateSpec, manifest: Manifest) -> float:
-    before, now = manifest.cost_before, manifest.cost_after
-    return now.params / before.params if request.target == "params" else now.macs / before.macs
+def _paid(name: str, artifact: Artifact) -> Paid:
+    """Return what the dense model and an artifact cost in a price."""
+    price = PRICES.get(name)
+    now = trace(artifact.view, artifact.example())
+    return Paid(dense=whole_price(price, _traced(artifact.arch)), now=whole_price(price, now))
+
+
+def _traced(arch: Architecture) -> ChannelGraph:
+    """Return the graph of a dense model."""
+    with torch.random.fork_rng(devices=[]):  # building draws weights
+        return trace(arch.view(arch.build()), arch.example())
 
 
 def _check_cost(expect: ExpectTable, cost: Cost) -> None:

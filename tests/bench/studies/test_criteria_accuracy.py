@@ -16,9 +16,9 @@ from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet
 from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
-from compressor.rates import parse_rates
+from compressor.rates import PruneRequest, Published, parse_rates
 from compressor.training import evaluate, fine_tune
-from compressor.types import InputSpec, RateSpec, Recipe
+from compressor.types import InputSpec, Recipe
 from compressor.zoo import find
 
 CLASSES = 3
@@ -52,7 +52,7 @@ def study(images: IndexedSet) -> Study:
             "random": Method(criterion="random"),
             "taylor": Method(criterion="taylor", calibration_images=8),
         },
-        rates={"half": RateSpec(target="rates", rates=HALF, layout="coring")},
+        rates={"half": PruneRequest(target=Published(HALF, "coring"))},
         recipe=Recipe(epochs=2, lr=0.02, batch_size=16, augment=False),
     )
 

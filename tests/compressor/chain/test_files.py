@@ -14,6 +14,7 @@ from compressor.chain.files import (
     with_changes,
 )
 from compressor.errors import UsageError
+from compressor.rates import Budget, Published, Share, Target
 
 FULL = """
 [model]
@@ -71,13 +72,29 @@ def test_two_tables_are_enough() -> None:
 
 def test_the_request_is_the_one_that_the_options_of_prune_would_make() -> None:
     spec = pipeline_from_tables(tomllib.loads(FULL), where="full").prune.request()
-    assert (spec.target, spec.fraction, spec.scope, spec.round_to) == ("macs", 0.5, "global", 8)
+    assert (spec.target, spec.scope, spec.round_to) == (Budget("macs", fraction=0.5), "global", 8)
     assert spec.protect == ("layer1*", "fc")
     assert spec.own_rates == (("layer2*", 0.25),)
     assert spec.max_rate == 0.8
     string = {**SMALL, "prune": {"rates": "[0.]", "layout": "coring"}}
     spec = pipeline_from_tables(string, where="string").prune.request()
-    assert (spec.target, spec.rates, spec.layout) == ("rates", "[0.]", "coring")
+    assert spec.target == Published("[0.]", layout="coring")
+
+
+@pytest.mark.parametrize(
+    ("prune", "target"),
+    [
+        ({"rate": 0.25}, Share(0.25)),
+        ({"macs": 1}, Budget("macs", fraction=1.0)),
+        ({"macs": 2.05e9}, Budget("macs", absolute=2.05e9)),
+        ({"params": 12_000_000}, Budget("params", absolute=1.2e7)),
+        ({"budget": {"macs": 0.5}}, Budget("macs", fraction=0.5)),
+    ],
+)
+def test_every_target_can_be_written(prune: dict[str, Any], target: Target) -> None:
+    pipeline = pipeline_from_tables({**SMALL, "prune": prune}, where="target")
+    assert pipeline.prune.request().target == target
+    assert pipeline_from_tables(tomllib.loads(pipeline_to_toml(pipeline)), where="again") == pipeline
 
 
 def test_changes_reach_any_table_and_leave_the_original_alone() -> None:
@@ -110,6 +127,8 @@ WRONG = {
     ),
     "nothing to remove": ({"prune": {}}, "nothing given", "rates, rate, macs, params"),
     "two amounts": ({"prune": {"rate": 0.5, "macs": 0.5}}, "rate and macs given", "one of"),
+    "two prices": ({"prune": {"params": 0.5, "budget": {"macs": 0.5}}}, "params and macs given", "one of"),
+    "no share": ({"prune": {"macs": -0.5}}, r"macs -0.5 is not in \(0, 1\]", "share"),
     "layout alone": ({"prune": {"rate": 0.5, "layout": "coring"}}, "layout reads rates", "give rates"),
     "no shots": ({"prune": {"rate": 0.5, "shots": 0}}, "shots is 0", "from 1"),
     "shots without epochs": ({"prune": {"rate": 0.5, "shots": 3}}, "shots is 3", "go together"),

@@ -85,6 +85,27 @@ TABLE = {
         ["out of reach", "--max-rate"],
     ),
     "macs above one": (["prune", "resnet20_cifar", "--macs", "1.5", "-o", "o"], 2, ["--macs 1.5"]),
+    "amount out of reach": (
+        ["prune", "resnet20_cifar", "--params", "2e3", "-o", "o"],
+        2,
+        ["--params 2,000 parameters is out of reach", "smallest allowed network costs", "--max-rate"],
+    ),
+    "amount without end": (["prune", "resnet20_cifar", "--macs", "inf", "-o", "o"], 2, ["--macs inf"]),
+    "share below nothing": (
+        ["prune", "resnet20_cifar", "--macs", "-0.5", "-o", "o"],
+        2,
+        ["--macs -0.5 is not in (0, 1]", "amount"],
+    ),
+    "unknown price": (
+        ["prune", "resnet20_cifar", "--budget", "mac=0.5", "-o", "o"],
+        2,
+        ["unknown price 'mac'", "did you mean macs"],
+    ),
+    "budget without number": (
+        ["prune", "resnet20_cifar", "--budget", "macs", "-o", "o"],
+        2,
+        ["--budget macs has no number", "macs=0.5"],
+    ),
     "no rate at all": (["prune", "resnet20_cifar", "-o", "o"], 2, ["how much to remove", "--rates"]),
     "two rates": ([*PRUNE, "--macs", "0.5", "-o", "o"], 2, ["rate and macs given"]),
     "unknown option": ([*PRUNE, "--speed", "-o", "o"], 2, ["--speed"]),
@@ -113,7 +134,7 @@ TABLE = {
     "bad input shape": ([*PRUNE, "--input", "3x0", "-o", "o"], 2, ["no input shape"]),
     "input does not fit": (
         ["models", "resnet20_cifar", "--input", "5x32x32"],
-        1,
+        2,
         ["does not run on", "--input"],
     ),
     "output exists": ([*PRUNE, "-o", "taken"], 2, ["taken exists"]),

@@ -9,10 +9,10 @@ from compressor.chain.files import pipeline_from_tables
 from compressor.chain.recipes import dense, dry_run
 from compressor.chain.settings import Pipeline
 from compressor.channels import trace
-from compressor.errors import UsageError
 from compressor.plan import PrunePlan
-from compressor.rates.shots import Shot, dense_widths, spec_of_shot
-from compressor.types import Cost, RateSpec
+from compressor.rates import Budget, PruneRequest, Published, Target
+from compressor.rates.shots import Paid, Shot, dense_widths, request_of_shot
+from compressor.types import Cost
 from compressor.zoo import find
 
 SHOTS = 3
@@ -26,6 +26,11 @@ def pipeline(arch: str = "resnet20_cifar", shots: int = SHOTS, **prune: Any) -> 
 
 def kept(plan: PrunePlan) -> dict[str, int]:
     return {group.name: group.kept for group in plan.decisions}
+
+
+def untouched(price: str) -> Paid:
+    """Return what a model costs of which nothing was removed yet."""
+    return Paid(dense=1.0, now=1.0)
 
 
 def costs_after_each_shot(asked: Pipeline) -> list[Cost]:
@@ -101,37 +106,58 @@ def test_dense_widths_are_those_of_the_layers() -> None:
 
 
 def test_one_shot_asks_what_was_asked() -> None:
-    spec = RateSpec(target="macs", fraction=0.3)
-    assert spec_of_shot(spec, Shot(number=1, total=1), 1.0) == spec
-    string = RateSpec(target="rates", rates="[0.]")
-    assert spec_of_shot(string, Shot(number=2, total=3), 1.0) == string
+    spec = PruneRequest(target=Budget("macs", fraction=0.3))
+    assert request_of_shot(spec, Shot(number=1, total=1), untouched) == spec
+    string = PruneRequest(target=Published("[0.]"))
+    assert request_of_shot(string, Shot(number=2, total=3), untouched) == string
 
 
 def test_the_parts_of_the_largest_rate_multiply_to_the_whole() -> None:
-    spec = RateSpec(target="macs", fraction=0.2, max_rate=0.9)
+    spec = PruneRequest(target=Budget("macs", fraction=0.2), max_rate=0.9)
     left = 1.0
     for number in (1, 2, 3, 4):
-        left *= 1 - spec_of_shot(spec, Shot(number=number, total=4), 1.0).max_rate
+        left *= 1 - request_of_shot(spec, Shot(number=number, total=4), untouched).max_rate
     assert left == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("target", ["rates", "macs"])
-def test_rates_of_their_own_are_reached_by_the_last_shot(target: str) -> None:
-    whole = RateSpec(target=target, rates="[0.]", fraction=0.5, own_rates=(("fc", 0.6),))
+@pytest.mark.parametrize("target", [Published("[0.]"), Budget("macs", fraction=0.5)])
+def test_rates_of_their_own_are_reached_by_the_last_shot(target: Target) -> None:
+    whole = PruneRequest(target=target, own_rates=(("fc", 0.6),))
     left = []
     for number in (1, 2, 3):
-        ((_, rate),) = spec_of_shot(whole, Shot(number=number, total=3), 1.0).own_rates
+        ((_, rate),) = request_of_shot(whole, Shot(number=number, total=3), untouched).own_rates
         left.append((left[-1] if left else 1.0) * (1 - rate))
     assert left == pytest.approx([0.8, 0.7, 0.4])
 
 
 def test_nothing_to_remove_is_no_division_by_zero() -> None:
-    whole = RateSpec(target="macs", fraction=1.0, max_rate=0.75)
-    asked = spec_of_shot(whole, Shot(number=1, total=2), 1.0)
-    assert asked == replace(whole, fraction=1.0, max_rate=0.5)
+    whole = PruneRequest(target=Budget("macs", fraction=1.0), max_rate=0.75)
+    asked = request_of_shot(whole, Shot(number=1, total=2), untouched)
+    assert asked == replace(whole, max_rate=0.5)
 
 
-@pytest.mark.parametrize("fraction", [-0.1, 1.5, float("nan")])
-def test_a_share_outside_its_range_is_refused(fraction: float) -> None:
-    with pytest.raises(UsageError, match="is no share"):
-        spec_of_shot(RateSpec(target="params", fraction=fraction), Shot(number=1, total=2), 1.0)
+@pytest.mark.parametrize("amount", [0.4, 2.0])
+def test_an_amount_is_approached_in_equal_parts_of_the_cut(amount: float) -> None:
+    """Amounts stay amounts, measured on the dense model, whatever earlier shots have left."""
+    whole = PruneRequest(target=Budget("macs", absolute=amount), max_rate=0.75)
+    asked = [
+        request_of_shot(whole, Shot(number=n, total=3), lambda price: Paid(dense=1.0, now=0.7)).target
+        for n in (1, 2, 3)
+    ]
+    expected = [1 - (1 - amount) / (3 - s) for s in range(3)]
+    assert [target.absolute for target in asked if isinstance(target, Budget)] == pytest.approx(expected)
+
+
+def test_a_share_is_relative_to_what_earlier_shots_have_left() -> None:
+    whole = PruneRequest(target=Budget("macs", fraction=0.4))
+    asked = request_of_shot(whole, Shot(number=2, total=3), lambda price: Paid(dense=200.0, now=160.0))
+    assert asked.target == Budget("macs", fraction=(1 - 0.6 / 2) / 0.8)
+
+
+def test_an_amount_is_reached_by_the_last_shot() -> None:
+    whole = dense(pipeline(params=0.5)).manifest.cost_before.params
+    final = 0.4 * whole
+    left = [cost.params for cost in costs_after_each_shot(pipeline(params=final))]
+    for number, params in enumerate(left):
+        goal = whole - (whole - final) / (SHOTS - number)
+        assert goal - 0.05 * whole < params <= goal + 1e-6

@@ -17,9 +17,9 @@ from compressor import zoo
 from compressor.criteria import CRITERIA
 from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
+from compressor.rates import PruneRequest, Published
 from compressor.rates.layout import check_length
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 from compressor.zoo import Architecture
 
 Rates = Sequence[float]
@@ -184,7 +184,7 @@ def test_random_rates_shrink_to_the_authors_network(name: str, layout: str, seed
     rates = [round(random.Random(seed * 100 + i).uniform(0, 0.9), 2) for i in range(length)]
     arch = _find(name)
     model = arch.build()
-    spec = RateSpec(target="rates", rates=str(rates), layout=layout)
+    spec = PruneRequest(target=Published(str(rates), layout))
     small = shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan)
     assert _made(small) == expected(rates)
 
@@ -217,7 +217,7 @@ def test_a_wrong_length_is_refused_with_the_meanings(name: str, layout: str, cha
 
 def test_the_scripts_twelve_rates_for_vgg_are_refused_by_the_planner() -> None:
     arch = _find("vgg16_bn_cifar")
-    spec = RateSpec(target="rates", rates="[0.21]*7+[0.75]*5", layout="coring")
+    spec = PruneRequest(target=Published("[0.21]*7+[0.75]*5", "coring"))
     with pytest.raises(UsageError, match=r"12 rates .* takes 13") as error:
         make_plan(arch.build(), arch, spec, CRITERIA.get("l1")())
     assert "features.conv16" in error.value.hint

@@ -11,8 +11,8 @@ from compressor import zoo
 from compressor.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import make_plan
+from compressor.rates import PruneRequest, Published
 from compressor.shrink import shrink
-from compressor.types import RateSpec
 
 ARCHITECTURES = {
     "vgg_16_bn": "vgg16_bn_cifar",
@@ -46,7 +46,7 @@ def test_a_published_network_comes_out_exactly(row: dict[str, str]) -> None:
     arch = zoo.find(ARCHITECTURES[row["arch"]])
     model = arch.build()
     if row["compress_rate_used"]:
-        spec = RateSpec(target="rates", rates=row["compress_rate_used"], layout=LAYOUTS[row["source"]])
+        spec = PruneRequest(target=Published(row["compress_rate_used"], LAYOUTS[row["source"]]))
         assert len(arch.layouts[LAYOUTS[row["source"]]].expected) == int(row["n_entries"])
         model = shrink(model, make_plan(model, arch, spec, CRITERIA.get("l1")()).plan)
     cost = measure(model, arch.example())

@@ -1,0 +1,22 @@
+"""Multiply-adds of convolutions and linear layers for one image."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from compressor.channels.graph import ChannelGraph
+from compressor.cost import cost_model
+from compressor.rates.prices import PRICES, PriceOf
+
+
+@dataclass(frozen=True, slots=True)
+class Macs:
+    """The analytic count, exact."""
+
+    unit: ClassVar[str] = "MACs"
+
+    def of(self, graph: ChannelGraph) -> PriceOf:
+        """Return widths -> MACs."""
+        return cost_model(graph).macs
+
+
+MACS = PRICES.register("macs")(Macs())

@@ -1,0 +1,22 @@
+"""Elements of all parameters."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from compressor.channels.graph import ChannelGraph
+from compressor.cost import cost_model
+from compressor.rates.prices import PRICES, PriceOf
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The analytic count, exact; parameters that the trace never met are included."""
+
+    unit: ClassVar[str] = "parameters"
+
+    def of(self, graph: ChannelGraph) -> PriceOf:
+        """Return widths -> parameters."""
+        return cost_model(graph).params
+
+
+PARAMS = PRICES.register("params")(Params())
