@@ -28,13 +28,22 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
-    """Return a model as it is in its file; weights in other files stay where they are.
+    """Return a model as it is in its file, an empty one too; weights in other files stay where they are.
 
     Raises:
-        UsageError: the file cannot be read, or is not an ONNX model.
+        UsageError: the file cannot be read.
     """
     with reading(path):
-        model = onnx.load(path, load_external_data=False)
+        return onnx.load(path, load_external_data=False)
+
+
+def read_runnable(path: Path) -> onnx.ModelProto:
+    """Return a model that computes something, as `read_onnx` does.
+
+    Raises:
+        UsageError: the file cannot be read, or has no outputs, like most files that are no model.
+    """
+    model = read_onnx(path)
     if not model.graph.output:
         raise UsageError(f"{foreign(path)} is not an ONNX model: it has no outputs", "export it again.")
     return model

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from compressor.errors import UsageError
-from export.onnx_reader import read_onnx
+from export.onnx_reader import read_runnable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Ports:
         Raises:
             UsageError: the file cannot be read, is not an ONNX model, or has a port that is no tensor.
         """
-        graph = read_onnx(path).graph
+        graph = read_runnable(path).graph
         return cls(
             inputs=tuple(_port(value, path) for value in _fed(graph)),
             outputs=tuple(_port(value, path) for value in graph.output),

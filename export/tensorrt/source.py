@@ -7,7 +7,7 @@ from typing import Self
 import onnx
 
 from compressor.errors import UsageError
-from export.onnx_reader import properties_of, read_onnx, reading
+from export.onnx_reader import properties_of, read_runnable, reading
 from export.ports import weights_files
 from export.to_onnx import file_digest
 
@@ -37,7 +37,7 @@ class OnnxSource:
         Raises:
             UsageError: a file is missing, is no ONNX model, or has weights outside of its folder.
         """
-        model = read_onnx(path)
+        model = read_runnable(path)
         if not model.graph.node:
             raise UsageError(f"{path} is not an ONNX model: its graph is empty", "export it again")
         return cls(
