@@ -48,6 +48,27 @@ class ImageSet(Protocol):
         """
 
 
+class NoImages:
+    """A split without images."""
+
+    indices: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return 0
+
+    def batches(
+        self, batch_size: int, *, device: torch.device, rank: int = 0, world: int = 1
+    ) -> Iterator[Any]:
+        """Yield nothing."""
+        return iter(())
+
+    def training_batches(
+        self, recipe: Recipe, *, epoch: int, rank: int, world: int, device: torch.device
+    ) -> Iterator[Any]:
+        """Yield nothing."""
+        return iter(())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IndexedSet:
     """Some images of a source, by position: the one ``ImageSet`` behind every kind.

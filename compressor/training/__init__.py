@@ -5,6 +5,7 @@ the weights of the best epoch.
 """
 
 from compressor.training.classification import CLASSIFICATION
+from compressor.training.constraints import FREE, Constraint, Free, ParameterGroup
 from compressor.training.distributed import init_from_env
 from compressor.training.ema import AveragedWeights
 from compressor.training.loop import fine_tune
@@ -16,9 +17,13 @@ from compressor.training.task import TASKS, Task
 
 __all__ = [
     "CLASSIFICATION",
+    "FREE",
     "TASKS",
     "AveragedWeights",
+    "Constraint",
     "EpochRecord",
+    "Free",
+    "ParameterGroup",
     "Task",
     "TrainResult",
     "evaluate",

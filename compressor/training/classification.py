@@ -48,7 +48,8 @@ class Classification:
     def check(self, model: nn.Module, data: DataSplits) -> None:
         """Refuse a model with fewer classes than the data."""
         device = next(model.parameters()).device
-        images, _ = next(iter(data.val.batches(1, device=device)))
+        split = data.val if len(data.val) else data.train
+        images, _ = next(iter(split.batches(1, device=device)))
         with evaluation(model), torch.no_grad():
             classes = logits_of(model, images).shape[1]
         if classes < data.classes:

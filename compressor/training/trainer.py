@@ -15,6 +15,7 @@ from compressor.errors import CompressError, NotFiniteError, UsageError
 from compressor.scores import Score
 from compressor.training import distributed
 from compressor.training.checkpoint import State
+from compressor.training.constraints import FREE, Constraint, ParameterGroup
 from compressor.training.ema import AveragedWeights
 from compressor.training.precision import precision_for
 from compressor.training.records import EpochRecord
@@ -40,6 +41,7 @@ class Trainer:
         recipe: Recipe,
         teacher: nn.Module | None,
         device: torch.device,
+        constraint: Constraint = FREE,
     ) -> None:
         self._model = model.to(device)
         self._data = data
@@ -48,7 +50,8 @@ class Trainer:
         self._teacher = teacher.to(device) if teacher else None
         self._device = device
         self._parallel = distributed.data_parallel(self._model)
-        self._optimizer = _sgd(self._model, recipe)
+        self._constraint = constraint
+        self._optimizer = _sgd(constraint.parameters(self._model), recipe)
         self._precision = precision_for(device, amp=recipe.amp)
         self._averaged = AveragedWeights(self._model, recipe.ema) if recipe.ema > 0 else None
         self.steps = steps_in_epoch(len(data.train), recipe.batch_size)
@@ -60,7 +63,7 @@ class Trainer:
         return self._averaged.model if self._averaged else self._model
 
     def run_epoch(self, epoch: int, report: Callable[[int, int], None]) -> EpochRecord:
-        """Train for one epoch, counted from 1, and validate.
+        """Train for one epoch, counted from 1, and validate where there are images for it.
 
         Raises:
             CompressError: the loss is no longer a finite number.
@@ -73,10 +76,11 @@ class Trainer:
             epoch=epoch,
             lr=self._lr(epoch, self.steps - 1),
             train_loss=loss,
-            val_quality=score.quality,
-            val_loss=score.loss,
+            val_quality=score.quality if score else None,
+            val_loss=score.loss if score else None,
             seconds=time.perf_counter() - start,
             images_per_s=trained / training_seconds,
+            measures=self._measures(),
         )
 
     def state(self) -> State:
@@ -129,12 +133,24 @@ class Trainer:
             last = number == len(pieces)
             with nullcontext() if last else distributed.local_gradients(self._parallel):
                 total += self._backward(piece)
+        self._take(lr)
+        return total
+
+    @torch.no_grad()
+    def _take(self, lr: float) -> None:
+        """Change the weights by their gradients, as the constraint lets them."""
         scaler = self._precision.scaler
+        scaler.unscale_(self._optimizer)
+        self._constraint.before_step(self._model, lr)
         scaler.step(self._optimizer)
         scaler.update()
+        self._constraint.after_step(self._model)
         if self._averaged:
             self._averaged.update(self._model)
-        return total
+
+    @torch.no_grad()
+    def _measures(self) -> dict[str, float]:
+        return self._constraint.measure(self.candidate)
 
     def _backward(self, batch: Batch) -> Tensor:
         with self._precision.autocast():
@@ -148,10 +164,12 @@ class Trainer:
     def _taught(self, batch: Batch) -> object | None:
         return self._task.teach(self._teacher, batch) if self._teacher else None
 
-    def _validate(self, epoch: int) -> Score:
+    def _validate(self, epoch: int) -> Score | None:
         distributed.average_buffers(self._model)
         if self._averaged:
             distributed.average_buffers(self._averaged.model)
+        if not len(self._data.val):
+            return None
         shares = self._recipe.accumulate * distributed.world()
         batch = max(1, self._recipe.batch_size // shares)  # as much memory as a micro-batch
         try:
@@ -176,12 +194,11 @@ class Trainer:
         )
 
 
-def _sgd(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not parameters:
+def _sgd(groups: list[ParameterGroup], recipe: Recipe) -> torch.optim.SGD:
+    if not any(group["params"] for group in groups):
         raise UsageError("the model has no trainable parameters", "set requires_grad on those to be trained")
     return torch.optim.SGD(
-        parameters,
+        groups,
         lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov and recipe.momentum > 0,  # without momentum the two are the same
