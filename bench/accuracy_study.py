@@ -28,9 +28,10 @@ from compressor.data.images import IndexedSet
 from compressor.errors import UsageError
 from compressor.prune import make_plan
 from compressor.shrink import shrink
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate
 from compressor.training.trainer import Trainer
-from compressor.types import RateSpec, Recipe
+from compressor.types import RateSpec
 from compressor.zoo import Architecture
 
 Row = dict[str, Any]

@@ -27,8 +27,9 @@ from bench.real_weights import CHECKPOINTS
 from compressor.cost import measure
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate
-from compressor.types import RateSpec, Recipe
+from compressor.types import RateSpec
 from compressor.weights import load_weights
 from compressor.zoo import find
 

@@ -23,10 +23,10 @@ from bench.run import Candidate, bench
 from compressor.criteria import CRITERIA
 from compressor.prune import make_plan
 from compressor.shrink import shrink
+from compressor.tasks.examples import example_arrays
 from compressor.types import InputSpec, RateSpec
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
-from export.model_io import example_arrays
 from export.precision import to_int8
 from export.to_onnx import export_onnx, file_digest
 

@@ -18,7 +18,7 @@ from torchvision.models.resnet import Bottleneck
 from bench.accuracy_study import tuned
 from compressor.artifact import Manifest, load_artifact, save_artifact, unpruned
 from compressor.data import DataSplits
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 from compressor.zoo import Architecture, find
 from detection.coco import CocoSet
 from detection.task import DETECTION
@@ -68,7 +68,7 @@ def learned(name: str, coco: Path, work: Path) -> Learned:
     arch = find(name).with_options({**BOXES, **people}, ((3, *CANVAS),))
     torch.manual_seed(0)
     model = arch.build()
-    data = few_images(DETECTION.open(f"coco:{coco}", arch.input, model))
+    data = few_images(DETECTION.data.open(f"coco:{coco}", arch.input, model))
     assert isinstance(data.train, CocoSet)
     if not (work / name).exists():
         manifest = _trained(model, arch, data)
@@ -99,7 +99,7 @@ def large_objects(images: CocoSet, count: int) -> CocoSet:
 def _trained(model: nn.Module, arch: Architecture, data: DataSplits) -> Manifest:
     _damp(model)
     losses = tuned(model, data, RECIPE)
-    score = DETECTION.score(model, data.test)
+    score = DETECTION.scoring.score(model, data.test)
     print(f"{arch.name}: loss {losses[0]:.2f} to {losses[-1]:.3f}, {score.describe()}", flush=True)
     manifest = unpruned(model, arch, weights_from="a handful of images learned by heart")
     return replace(manifest, recipe=RECIPE, metrics={"train": score})

@@ -28,8 +28,9 @@ from bench.accuracy_study import Method, Row, Study, WorkFile, run_cells, summar
 from bench.environment import environment
 from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate
-from compressor.types import InputSpec, RateSpec, Recipe
+from compressor.types import InputSpec, RateSpec
 from compressor.weights import load_weights
 from compressor.zoo import find
 

@@ -1,7 +1,7 @@
 """Every named model as an fp32, fp16 and int8 file: ``python -m bench.precision_parity --shared FOLDER``.
 
 Each file goes the way of ``compress export``: converted, checked by ONNX's checker, run in ONNX Runtime and
-compared with PyTorch by the limits of `export.parity` and `export.parity_detections`. CIFAR networks have
+compared with PyTorch by the limits of `compressor.tasks.parity` and `detection.parity`. CIFAR networks have
 published weights, or those of a short epoch; the other classifiers random ones, with batch norms that know
 the statistics of their inputs. Classifiers are compared on noise, in int8 on what ranges were measured on:
 CIFAR's training images, or noise. Detectors have learned a handful of images by heart (`bench.learned`):
@@ -32,7 +32,9 @@ from compressor.artifact import Manifest, unpruned
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
 from compressor.errors import ParityError
-from compressor.types import Recipe
+from compressor.tasks.examples import example_arrays
+from compressor.tasks.opened import Precision
+from compressor.tasks.recipe import Recipe
 from compressor.weights import load_weights
 from compressor.zoo import find
 from detection.coco import CocoSet
@@ -40,9 +42,7 @@ from detection.task import DETECTION
 from export.backends import BACKENDS, SessionOptions
 from export.deploy import Calibration, Deployed, DeploySettings, deploy
 from export.metadata import read_input, read_properties
-from export.model_io import example_arrays
 from export.precision.calibration import Feeds
-from export.proof import Precision
 
 RESULTS: Final = Path(__file__).parent / "results" / "precision_parity.json"
 CLASSIFIERS: Final = (
@@ -128,8 +128,8 @@ def _precision_of(path: Path, subject: Subject) -> Row:
         return {}
     with BACKENDS.get("onnxruntime").open(path, SessionOptions(threads=2)) as session:
         inputs, properties = read_input(path), read_properties(path)
-        model = DETECTION.remote(session.run, session.input_names, inputs, properties)
-        score = DETECTION.score(model, subject.images)
+        model = DETECTION.serving.remote(session.run, session.input_names, inputs, properties)
+        score = DETECTION.scoring.score(model, subject.images)
     return {"score": asdict(score), "pytorch_score": asdict(subject.manifest.metrics["train"])}
 
 
@@ -185,7 +185,7 @@ def _unpacked(data: Path, work: Path) -> Path:
 def _detector(name: str, coco: Path, work: Path) -> Subject:
     known = learned(name, coco, work)
     batches = known.images.batches(_BATCH, device=torch.device("cpu"))
-    feeds = [DETECTION.feeds(batch, known.manifest.input) for batch in batches]
+    feeds = [DETECTION.data.feeds(batch, known.manifest.input) for batch in batches]
     return Subject(model=known.model, manifest=known.manifest, feeds=feeds, images=known.images)
 
 

@@ -25,8 +25,9 @@ from compressor.data import open_data
 from compressor.prune import make_plan
 from compressor.scores import Accuracy
 from compressor.shrink import shrink
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate, fine_tune
-from compressor.types import RateSpec, Recipe
+from compressor.types import RateSpec
 from compressor.weights import load_weights
 from compressor.zoo import find
 

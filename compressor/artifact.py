@@ -33,7 +33,8 @@ from compressor.errors import ArtifactError, UsageError
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
 from compressor.scores import Score
 from compressor.shrink import shrink
-from compressor.types import Cost, InputSpec, OracleReport, Recipe
+from compressor.tasks.recipe import Recipe
+from compressor.types import Cost, InputSpec, OracleReport
 from compressor.vetting import vetted, vetted_weights
 from compressor.zoo import NOBODY, Architecture, Trust, find
 

@@ -23,7 +23,7 @@ from compressor.prune import score as score_units
 from compressor.rates import allocate
 from compressor.rates.allocate import best_units
 from compressor.shrink import check, run_shrunk, shrink
-from compressor.training import TASKS
+from compressor.tasks.task import TASKS
 from compressor.types import ChannelGroup, Cost, GroupDecision, RateSpec
 from compressor.zoo import Architecture
 

@@ -28,8 +28,9 @@ from compressor.plan import PrunePlan
 from compressor.prune import make_plan
 from compressor.scores import Accuracy
 from compressor.shrink import shrink
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate, fine_tune
-from compressor.types import Cost, RateSpec, Recipe
+from compressor.types import Cost, RateSpec
 from compressor.zoo import Architecture, find
 from export.backends import SessionOptions
 from export.deploy import deploy

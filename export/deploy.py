@@ -19,17 +19,18 @@ from compressor.artifact import Manifest, architecture_of
 from compressor.base.files import publish, temporary_folder, writing
 from compressor.base.locks import owned
 from compressor.errors import UsageError
-from compressor.training import TASKS
+from compressor.tasks.opened import Images, Pair, Precision
+from compressor.tasks.parity import MIN_CASES, SERVED_BATCHES, ParityReport
+from compressor.tasks.task import TASKS
 from compressor.types import InputSpec
 from compressor.zoo import Architecture
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
 from export.onnx_files import require_free
-from export.parity import MIN_CASES, SERVED_BATCHES, ParityReport
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
 from export.precision.calibration import Feeds
-from export.proof import COMPARISONS, Images, Pair, Precision
+from export.proof import OpenedFile
 from export.to_onnx import OnnxFile, export_onnx, file_digest
 
 
@@ -141,7 +142,7 @@ def deploy(
         stage("comparing with PyTorch")
         parity = compared(model, manifest, draft, settings, exported=module)
         files = _moved(draft, path)
-    companion = _shipped(TASKS.get(arch.task).companion, path)
+    companion = _shipped(TASKS.get(arch.task).serving.companion, path)
     size = sum(file.stat().st_size for file in files)
     file = replace(plain, path=path, bytes=size, sha256=file_digest(*files))
     return Deployed(
@@ -241,18 +242,18 @@ def compared(
     there = replace(options, device="cuda") if runtime == "tensorrt" else options
     reference, inputs = arch.form(settings.form)(model, manifest.input)
     pair = Pair(
-        file=file, inputs=inputs, precision=settings.precision, batches=settings.batches,
-        exported=exported or reference,
-    )  # fmt: skip
+        inputs=inputs, precision=settings.precision, batches=settings.batches, exported=exported or reference
+    )
     images: Images | None = None
     if settings.calibration:
         batches = islice(settings.calibration.batches, MIN_CASES)
         images = (feed if isinstance(feed, tuple) else (feed,) for feed in batches)
     with (
         TorchSession(reference, inputs, options) as expected,
-        BACKENDS.get(runtime).open(file, there) as found,
+        BACKENDS.get(runtime).open(file, there) as session,
     ):
-        return COMPARISONS[arch.task](expected, found, pair, images)
+        found = OpenedFile(session=session, path=file)
+        return TASKS.get(arch.task).serving.compare(expected, found, pair, images)
 
 
 def _shipped(companion: Path | None, path: Path) -> Path | None:

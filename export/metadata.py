@@ -13,8 +13,9 @@ import compressor
 from compressor.artifact import Manifest, architecture_of
 from compressor.base.documents import decode, encode, parse_json
 from compressor.base.text import foreign
+from compressor.data import USUAL_TASK
 from compressor.errors import ArtifactError, UsageError
-from compressor.training import TASKS
+from compressor.tasks.task import TASKS, Task
 from compressor.types import InputSpec
 
 if TYPE_CHECKING:
@@ -38,8 +39,17 @@ def metadata_of(manifest: Manifest, inputs: InputSpec, model: nn.Module) -> dict
         "compress.artifact": manifest.digest(),
         TASK: task,
         _INPUT: json.dumps(encode(inputs)),
-        **{f"compress.{name}": value for name, value in TASKS.get(task).properties(model).items()},
+        **{f"compress.{name}": value for name, value in TASKS.get(task).serving.properties(model).items()},
     }
+
+
+def task_of(properties: Mapping[str, str]) -> Task:
+    """Return the task of a file by its properties; files that do not say are classifiers.
+
+    Raises:
+        UsageError: it names a task that there is none of.
+    """
+    return TASKS.get(properties.get(TASK, USUAL_TASK))
 
 
 def read_properties(path: Path) -> dict[str, str]:

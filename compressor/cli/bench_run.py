@@ -26,7 +26,7 @@ from compressor.errors import UsageError
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.deploy import DeploySettings, deploy
-from export.metadata import TASK, input_of, read_input, read_precision, read_properties, said_input
+from export.metadata import input_of, read_input, read_precision, read_properties, said_input, task_of
 from export.to_onnx import file_digest
 
 _FILES = (".onnx", ".engine")
@@ -96,8 +96,9 @@ def _fixed(name: str, trust: Trust) -> tuple[tuple[int, ...], ...]:
     if path.suffix in _FILES and path.is_file():
         properties = read_properties(path)
         inputs = said_input(path, properties)
-        shapes = inputs.shapes if inputs else ()
-        return shapes[:1] if properties.get(TASK) == "detection" else shapes
+        if inputs is None:
+            return ()
+        return task_of(properties).serving.shapes(inputs)
     if not is_artifact(path):
         return ()
     return read_manifest(path, trust).input.shapes

@@ -7,13 +7,15 @@ import torch
 from torch import nn
 
 from compressor.artifact import Manifest, save_artifact
+from compressor.base import distributed
 from compressor.base.documents import encode
 from compressor.cli import output
 from compressor.cli.sources import Source
 from compressor.errors import UsageError
 from compressor.scores import Score
-from compressor.training import TASKS, TrainResult, distributed, fine_tune, init_from_env
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
+from compressor.tasks.task import TASKS
+from compressor.training import TrainResult, fine_tune, init_from_env
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +36,8 @@ def run(request: Request) -> None:
     if request.recipe.distill and request.teacher is None:
         raise UsageError("distillation needs the unpruned model", "give --teacher MODEL, or --set distill=0.")
     source = request.source
-    data = TASKS.get(source.arch.task).open(request.data, source.arch.input, source.model)
-    score = TASKS.get(data.task).score
+    data = TASKS.get(source.arch.task).data.open(request.data, source.arch.input, source.model)
+    score = TASKS.get(data.task).scoring.score
     run_dir = request.output.with_name(f"{request.output.name}.run")
     model = source.model
     with init_from_env(request.device) as device:

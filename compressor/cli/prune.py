@@ -106,7 +106,7 @@ def prune(
     from compressor.cli.prune_run import Request, run
     from compressor.cli.sources import open_device, open_model, output_path, trust_in
     from compressor.cli.training import resolve_recipe
-    from compressor.training import TASKS
+    from compressor.tasks.task import TASKS
 
     training = epochs is not None or recipe is not None
     if training and data is None:
@@ -117,7 +117,7 @@ def prune(
         model, weights, classes, shape, levers, trust_in([model], everything=trust_code), seed
     )
     spec = replace(spec, protect=(*spec.protect, *source.arch.outside(parts)))
-    default = replace(TASKS.get(source.arch.task).recipe, seed=seed)
+    default = replace(TASKS.get(source.arch.task).learning.recipe, seed=seed)
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None
     request = Request(
         source=source, spec=spec, method=method, options=tuple(options), data=data, recipe=resolved,

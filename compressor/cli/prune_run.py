@@ -19,8 +19,10 @@ from compressor.plan import PrunePlan, joined
 from compressor.prune import Planned, make_plan
 from compressor.scores import Score
 from compressor.shrink import shrink
-from compressor.training import TASKS, fine_tune
-from compressor.types import Cost, RateSpec, Recipe
+from compressor.tasks.recipe import Recipe
+from compressor.tasks.task import TASKS
+from compressor.training import fine_tune
+from compressor.types import Cost, RateSpec
 
 _ALIGNED = 8
 
@@ -46,7 +48,7 @@ def run(request: Request) -> None:
     """Carry out a request and print its result."""
     source = request.source
     criterion = chosen_criterion(request.method, request.options, request.seed)
-    task = TASKS.get(source.arch.task)
+    task = TASKS.get(source.arch.task).data
     data = task.open(request.data, source.arch.input, source.model) if request.data else None
     if data and data.summary:
         output.say(f"{data.name}: {data.summary}")
@@ -96,7 +98,7 @@ def _train(
     """Score before and after, fine-tuning between where asked; the test split decides nothing."""
     if data is None or request.output is None:
         return {}, small
-    device, score = request.device, TASKS.get(data.task).score
+    device, score = request.device, TASKS.get(data.task).scoring.score
     metrics = {
         "test dense": score(dense, data.test, device=device),
         "test pruned": score(small, data.test, device=device),

@@ -10,14 +10,14 @@ is drawn with a seed of its own, not the recipe's, so that every command holds o
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compressor.base.files import named
 from compressor.base.text import foreign
-from compressor.data.images import Batch, ImageSet, IndexedSet, NoImages
+from compressor.data.images import Batch, Drawing, ImageSet, IndexedSet, NoImages
 from compressor.data.sources import ArrayPixels, Labelled, PixelSource, Source
 from compressor.errors import UsageError
 from compressor.registry import Registry
@@ -25,9 +25,11 @@ from compressor.types import InputSpec
 
 __all__ = [
     "DATASETS",
+    "USUAL_TASK",
     "ArrayPixels",
     "Batch",
     "DataSplits",
+    "Drawing",
     "ImageSet",
     "Labelled",
     "PixelSource",
@@ -40,6 +42,9 @@ __all__ = [
 SourceBuilder: TypeAlias = Callable[[str, InputSpec], Source]
 
 DATASETS: Registry[SourceBuilder] = Registry("dataset", "compressor.data")
+
+USUAL_TASK: Final = "classification"
+"""Name of the task of data, models and files that name none."""
 
 _VALIDATION_SHARE = 0.1
 _VALIDATION_SEED = 0
@@ -70,7 +75,7 @@ class DataSplits:
     train: ImageSet
     val: ImageSet
     test: ImageSet
-    task: str = "classification"
+    task: str = USUAL_TASK
     summary: str = ""
     held_out: bool = True
     test_name: str = "test"

@@ -20,8 +20,7 @@ from compressor.pipeline.settings import (
     PruneTable,
 )
 from compressor.registry import unknown_name
-from compressor.training import recipe_from_table
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe, recipe_from_table
 
 T = TypeVar("T")
 Tables = dict[str, Any]

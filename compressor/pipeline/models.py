@@ -16,7 +16,8 @@ from compressor.data import DataSplits, ImageSet
 from compressor.errors import UsageError
 from compressor.pipeline.settings import Pipeline
 from compressor.scores import Score
-from compressor.training import TASKS, task
+from compressor.tasks import task
+from compressor.tasks.task import TASKS
 from compressor.types import Cost
 from compressor.weights import built
 from compressor.zoo import Architecture, find
@@ -54,7 +55,7 @@ def splits(pipeline: Pipeline, arch: Architecture, model: nn.Module) -> DataSpli
     Raises:
         UsageError: there is no such data set, or it does not fit the model.
     """
-    return TASKS.get(arch.task).open(data_spec(pipeline), arch.input, model)
+    return TASKS.get(arch.task).data.open(data_spec(pipeline), arch.input, model)
 
 
 def calibration(pipeline: Pipeline, arch: Architecture, model: nn.Module) -> Iterator[Any]:
@@ -69,7 +70,7 @@ def cost_of(model: nn.Module, arch: Architecture) -> Cost:
 
 def score(model: nn.Module, arch: Architecture, images: ImageSet, device: torch.device) -> Score:
     """Return how well a model does."""
-    return TASKS.get(arch.task).score(model, images, device=device)
+    return TASKS.get(arch.task).scoring.score(model, images, device=device)
 
 
 def check_data(pipeline: Pipeline, arch: Architecture, model: nn.Module) -> None:
@@ -78,4 +79,4 @@ def check_data(pipeline: Pipeline, arch: Architecture, model: nn.Module) -> None
     Raises:
         UsageError: for instance there are more classes than outputs.
     """
-    TASKS.get(arch.task).check(model, splits(pipeline, arch, model))
+    TASKS.get(arch.task).data.check(model, splits(pipeline, arch, model))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from compressor.errors import UsageError
-from compressor.types import RateSpec, Recipe, Scope, Target
+from compressor.tasks.recipe import Recipe
+from compressor.types import RateSpec, Scope, Target
 
 Option = bool | int | float | str
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from compressor.pipeline.settings import Pipeline
 from compressor.rates.shots import Shot
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 
 Action = Literal["prune", "train", "eval", "export"]
 

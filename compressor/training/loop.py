@@ -8,18 +8,18 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from compressor.base import distributed
 from compressor.base.text import foreign
 from compressor.data import DataSplits
 from compressor.errors import ArtifactError, UsageError
 from compressor.modes import evaluation
-from compressor.training import distributed
+from compressor.tasks.recipe import Recipe
+from compressor.tasks.task import TASKS
 from compressor.training.checkpoint import Identity, RunFolder
 from compressor.training.constraints import FREE, Constraint
 from compressor.training.progress import progress_bar
 from compressor.training.records import EpochRecord, TrainResult, best_epoch, finished
-from compressor.training.task import TASKS
 from compressor.training.trainer import Trainer
-from compressor.types import Recipe
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def fine_tune(  # noqa: PLR0913  # the one way to train: all of it by name
     if recipe.epochs == 0:
         return TrainResult(best_epoch=0, history=())
     device = device or torch.device("cpu")
-    TASKS.get(data.task).check(model, data)
+    TASKS.get(data.task).data.check(model, data)
     folder = RunFolder(path=run_dir, identity=Identity.of(model, recipe, data, constraint))
     with folder.owned(), evaluation(teacher) if teacher else nullcontext():
         trainer = Trainer(model, data, recipe, teacher, device, constraint)

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from compressor.base.documents import Json
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

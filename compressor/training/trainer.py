@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compressor.base import distributed
 from compressor.data import DataSplits
 from compressor.data.images import steps_in_epoch
 from compressor.errors import CompressError, NotFiniteError, UsageError
 from compressor.scores import Score
-from compressor.training import distributed
+from compressor.tasks.recipe import Recipe
+from compressor.tasks.task import TASKS, Batch
 from compressor.training.checkpoint import State
 from compressor.training.constraints import FREE, Constraint, ParameterGroup
 from compressor.training.ema import AveragedWeights
 from compressor.training.precision import precision_for
 from compressor.training.records import EpochRecord
 from compressor.training.schedule import lr_at
-from compressor.training.task import TASKS, Batch
-from compressor.types import Recipe
 
 _CHECK_EVERY = 16  # steps; looking at the loss waits for the GPU
 
@@ -127,7 +127,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.zero_grad(set_to_none=True)
-        pieces = self._task.pieces(batch, self._recipe.accumulate)
+        pieces = self._task.data.pieces(batch, self._recipe.accumulate)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
         for number, piece in enumerate(pieces, start=1):
             last = number == len(pieces)
@@ -154,7 +154,7 @@ class Trainer:
 
     def _backward(self, batch: Batch) -> Tensor:
         with self._precision.autocast():
-            loss = self._task.loss(self._parallel, batch, self._recipe, self._taught(batch))
+            loss = self._task.learning.loss(self._parallel, batch, self._recipe, self._taught(batch))
         # workers' gradients are averaged, hence times their number
         share = loss * (distributed.world() / self._batch)
         torch.autograd.backward(self._precision.scaler.scale(share))
@@ -162,7 +162,7 @@ class Trainer:
 
     @torch.no_grad()
     def _taught(self, batch: Batch) -> object | None:
-        return self._task.teach(self._teacher, batch) if self._teacher else None
+        return self._task.learning.teach(self._teacher, batch) if self._teacher else None
 
     def _validate(self, epoch: int) -> Score | None:
         distributed.average_buffers(self._model)
@@ -173,7 +173,9 @@ class Trainer:
         shares = self._recipe.accumulate * distributed.world()
         batch = max(1, self._recipe.batch_size // shares)  # as much memory as a micro-batch
         try:
-            score = self._task.score(self.candidate, self._data.val, batch_size=batch, device=self._device)
+            score = self._task.scoring.score(
+                self.candidate, self._data.val, batch_size=batch, device=self._device
+            )
         except NotFiniteError as error:
             raise self._diverged(math.nan, epoch, self.steps - 1) from error
         self._require_finite(score.loss, epoch, self.steps - 1)

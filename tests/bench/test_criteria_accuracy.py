@@ -16,8 +16,9 @@ from compressor.data.images import IndexedSet
 from compressor.errors import UsageError
 from compressor.prune import make_plan
 from compressor.rates import parse_rates
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate, fine_tune
-from compressor.types import InputSpec, RateSpec, Recipe
+from compressor.types import InputSpec, RateSpec
 from compressor.zoo import find
 
 CLASSES = 3

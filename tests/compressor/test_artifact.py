@@ -12,7 +12,8 @@ from compressor.criteria import CRITERIA
 from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.prune import make_plan
 from compressor.shrink import shrink
-from compressor.types import RateSpec, Recipe
+from compressor.tasks.recipe import Recipe
+from compressor.types import RateSpec
 from compressor.zoo import find
 
 RELOAD = """

@@ -9,11 +9,11 @@ from compressor.channels import trace
 from compressor.criteria import CRITERIA
 from compressor.prune import make_plan
 from compressor.shrink import shrink
+from compressor.tasks.parity import compare
 from compressor.types import RateSpec
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
-from export.parity import compare
 from export.to_onnx import export_onnx
 
 MODELS = (

@@ -1,7 +1,7 @@
 import pytest
 
+from compressor.tasks.recipe import Recipe
 from compressor.training.records import EpochRecord, best_epoch, finished
-from compressor.types import Recipe
 
 
 def history(*scores):
