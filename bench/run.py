@@ -13,9 +13,9 @@ from bench.measure import Call, Measurement, MeasureSettings, Progress, measure
 from compressor.base.bounds import require_memory
 from compressor.base.text import foreign
 from compressor.errors import UsageError
+from compressor.tasks.examples import example_arrays
 from compressor.types import BenchResult, BenchSettings, InputSpec
 from export.backends import BACKENDS, Backend, Session, SessionOptions, require_device
-from export.model_io import example_arrays
 
 SYNTHETIC_NOTE = "inputs are synthetic (seeded random noise); data-dependent models need real images"
 

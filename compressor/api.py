@@ -32,13 +32,12 @@ from compressor.chain.work.prune import Prune
 from compressor.chain.work.train import Train
 from compressor.errors import UsageError
 from compressor.scores import Score
-from compressor.training import TASKS, recipe_from_table
-from compressor.types import Recipe
+from compressor.tasks.opened import Precision
+from compressor.tasks.recipe import Recipe, recipe_from_table
 from compressor.zoo import NOBODY, Trust
 from export.backends import BACKENDS, Backend, SessionOptions, file_suffixes
 from export.deploy import Deployed, DeploySettings
 from export.deploy import deploy as _deploy
-from export.proof import Precision
 
 _LOG = logging.getLogger(__name__)
 
@@ -156,7 +155,7 @@ def fine_tune(
         CompressError: the loss became infinite or not a number.
     """
     artifact = as_artifact(model)
-    usual = recipe or artifact.manifest.recipe or TASKS.get(artifact.arch.task).recipe
+    usual = recipe or artifact.manifest.recipe or artifact.task.learning.recipe
     work = Train(recipe=recipe_from_table({**dataclasses.asdict(usual), **settings}, where="fine_tune"))
     job = _job(artifact, data, run_dir=run_dir, device=device, teacher=teacher)
     return Model.around(work.carry_out(job, _stage(work), artifact))

@@ -22,7 +22,7 @@ from compressor.rates import PruneRequest, Share
 from compressor.rates.allocate import allocate, best_units
 from compressor.rates.patterns import matched
 from compressor.shrink import check, run_shrunk, shrink
-from compressor.training import TASKS
+from compressor.tasks.task import TASKS
 from compressor.types import Cost, GroupDecision
 from compressor.zoo import Architecture
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.utils import draw_bounding_boxes, draw_keypoints, draw_segmentation_masks
 
 from compressor.base.text import foreign
-from detection.coco import Task
+from detection.coco import Finds
 from detection.types import Detections
 
 SKELETON: Final = (
@@ -29,7 +29,7 @@ _SMALLEST_TEXT_PX: Final = 11
 _LONGEST_NAME: Final = 60
 
 
-def usual_names(classes: int, finds: Task) -> tuple[str, ...]:
+def usual_names(classes: int, finds: Finds) -> tuple[str, ...]:
     """Return the names of a published model's classes, and plain numbers for any other model.
 
     Args:

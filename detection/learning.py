@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from compressor.errors import CompressError
 from detection.coco import DetectionBatch
@@ -76,9 +77,7 @@ def imitation(student: list[Tensor], teacher: list[Tensor]) -> Tensor:
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the detector itself."""
-    inner = getattr(model, "module", model)
-    assert isinstance(inner, nn.Module)
-    return inner
+    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 @contextmanager

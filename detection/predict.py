@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from compressor.errors import NotFiniteError, UsageError
-from compressor.training.task import Run
-from detection.coco import Task
+from compressor.tasks.opened import Run
+from detection.coco import Finds
 from detection.letterbox import Letterbox, letterbox
 from detection.postprocess import decode
 from detection.types import Detections
@@ -43,11 +44,10 @@ def finite_heads(model: nn.Module) -> Iterator[None]:
                 "its weights or the training that made them are broken: take an earlier checkpoint.",
             )
 
-    heads = getattr(model, "roi_heads", None)
-    if heads is None:  # an exported file, which was looked at when it was made
+    if not isinstance(model, GeneralizedRCNN):  # an exported file, which was looked at when it was made
         yield
         return
-    handle = heads.box_predictor.register_forward_hook(check)
+    handle = model.roi_heads.box_predictor.register_forward_hook(check)
     try:
         yield
     finally:
@@ -76,7 +76,7 @@ class SessionDetector(nn.Module):
         names: Sequence[str],
         canvas: tuple[int, int],
         *,
-        finds: Task,
+        finds: Finds,
         classes: int,
         max_batch: int | None = None,
     ) -> None:

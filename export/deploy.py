@@ -19,16 +19,16 @@ from compressor.artifact import Artifact
 from compressor.base.files import publish, temporary_folder, writing
 from compressor.base.locks import owned
 from compressor.errors import UsageError
-from compressor.training import TASKS
+from compressor.tasks.opened import Images, Pair, Precision
+from compressor.tasks.parity import MIN_CASES, SERVED_BATCHES, ParityReport
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of
 from export.onnx_files import require_free
-from export.parity import MIN_CASES, SERVED_BATCHES, ParityReport
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
 from export.precision.calibration import Feeds
-from export.proof import COMPARISONS, Images, Pair, Precision
+from export.proof import OpenedFile
 from export.to_onnx import OnnxFile, export_onnx, file_digest
 
 
@@ -137,7 +137,7 @@ def deploy(
         stage("comparing with PyTorch")
         parity = compared(artifact, draft, settings, exported=module)
         files = _moved(draft, path)
-    companion = _shipped(TASKS.get(artifact.arch.task).companion, path)
+    companion = _shipped(artifact.task.serving.companion, path)
     size = sum(file.stat().st_size for file in files)
     file = replace(plain, path=path, bytes=size, sha256=file_digest(*files))
     return Deployed(
@@ -236,18 +236,18 @@ def compared(
     there = replace(options, device="cuda") if runtime == "tensorrt" else options
     reference, inputs = artifact.deployed(settings.form)
     pair = Pair(
-        file=file, inputs=inputs, precision=settings.precision, batches=settings.batches,
-        exported=exported or reference,
-    )  # fmt: skip
+        inputs=inputs, precision=settings.precision, batches=settings.batches, exported=exported or reference
+    )
     images: Images | None = None
     if settings.calibration:
         batches = islice(settings.calibration.batches, MIN_CASES)
         images = (feed if isinstance(feed, tuple) else (feed,) for feed in batches)
     with (
         TorchSession(reference, inputs, options) as expected,
-        BACKENDS.get(runtime).open(file, there) as found,
+        BACKENDS.get(runtime).open(file, there) as session,
     ):
-        return COMPARISONS[artifact.arch.task](expected, found, pair, images)
+        found = OpenedFile(session=session, path=file)
+        return artifact.task.serving.compare(expected, found, pair, images)
 
 
 def _shipped(companion: Path | None, path: Path) -> Path | None:

@@ -13,8 +13,9 @@ import compressor
 from compressor.artifact import Artifact
 from compressor.base.documents import decode, encode, parse_json
 from compressor.base.text import foreign
+from compressor.data import USUAL_TASK
 from compressor.errors import ArtifactError, UsageError
-from compressor.training import TASKS
+from compressor.tasks.task import TASKS, Task
 from compressor.types import InputSpec
 from export.onnx_reader import properties_of, read_onnx
 from export.ports import input_shapes
@@ -31,14 +32,16 @@ _FLOATS = {"FLOAT": "fp32", "FLOAT16": "fp16", "BFLOAT16": "bf16", "DOUBLE": "fp
 
 def metadata_of(artifact: Artifact, inputs: InputSpec) -> dict[str, str]:
     """Return the properties of an ONNX file that takes ``inputs``, made from the model of an artifact."""
-    task = artifact.arch.task
     return {
         "compress.version": compressor.__version__,
         "compress.architecture": artifact.manifest.arch,
         "compress.artifact": artifact.digest(),
-        TASK: task,
+        TASK: artifact.arch.task,
         _INPUT: json.dumps(encode(inputs)),
-        **{f"compress.{name}": value for name, value in TASKS.get(task).properties(artifact.module).items()},
+        **{
+            f"compress.{name}": value
+            for name, value in artifact.task.serving.properties(artifact.module).items()
+        },
     }
 
 
@@ -57,6 +60,15 @@ class Exported:
     properties: Mapping[str, str]
     taken: tuple[tuple[int, ...], ...]
     precision: str
+
+    @property
+    def task(self) -> Task:
+        """What the file does; one that does not say is a classifier.
+
+        Raises:
+            UsageError: it names a task that there is none of.
+        """
+        return TASKS.get(self.properties.get(TASK, USUAL_TASK))
 
     @property
     def said_input(self) -> InputSpec | None:

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from compressor.errors import UsageError
+from compressor.tasks.examples import example_arrays
 from compressor.types import InputSpec
-from export.session import Array
 
 _SQUARE: Final = 24  # pixels
 
@@ -41,29 +40,6 @@ def named_outputs(output: object) -> dict[str, Tensor]:
         f"the model returns {_describe(output)}",
         "wrap it in a module that returns a tensor, a tuple of tensors, or a dictionary of tensors",
     )
-
-
-def example_arrays(inputs: InputSpec, batch: int, seed: Sequence[int]) -> tuple[Array, ...]:
-    """Return float32 arrays (batch, *shape), one per input, the same for the same seed.
-
-    Every sample gets its own brightness and contrast on top of normal noise, as photographs do; pure noise
-    of one scale would leave activations at the same few values for every input. Where the input has ranges,
-    a sigmoid maps the noise into them.
-    """
-    generator = np.random.default_rng(list(seed))
-    arrays = [_noise(generator, (batch, *shape)) for shape in inputs.shapes]
-    if inputs.ranges:
-        limits = zip(arrays, inputs.ranges, strict=True)
-        arrays = [low + (high - low) / (1 + np.exp(-noise)) for noise, (low, high) in limits]
-    return tuple(array.astype(np.float32) for array in arrays)
-
-
-def _noise(generator: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    per_sample = (shape[0], *(1 for _ in shape[1:]))
-    contrast = generator.uniform(0.25, 2.0, per_sample)
-    brightness = generator.normal(0.0, 0.5, per_sample)
-    noise: npt.NDArray[np.float64] = brightness + contrast * generator.normal(size=shape)
-    return noise
 
 
 def example_tensors(model: nn.Module, inputs: InputSpec, batch: int) -> tuple[Tensor, ...]:
@@ -99,13 +75,3 @@ def _describe(output: object) -> str:
     if isinstance(output, list | tuple):
         return f"a {type(output).__name__} of {', '.join(type(v).__name__ for v in output) or 'nothing'}"
     return f"a {type(output).__name__}"
-
-
-def patchwork(arrays: Sequence[Array]) -> tuple[Array, ...]:
-    """Return images (B, 3, H, W) of the same size that consist of plain squares of seeded colours."""
-    images, *others = arrays
-    batch, channels, height, width = images.shape
-    cells = (batch, channels, -(-height // _SQUARE), -(-width // _SQUARE))
-    colours = np.random.default_rng(batch).random(cells, dtype=np.float32)
-    large = colours.repeat(_SQUARE, axis=2).repeat(_SQUARE, axis=3)
-    return (np.ascontiguousarray(large[:, :, :height, :width]), *others)

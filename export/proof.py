@@ -1,125 +1,55 @@
-"""How a file is compared with the module that it was made from: one comparison per task."""
+"""An exported file as it is held against its module: open, and with copies that show more of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol, cast
 
-import numpy as np
-from torch import nn
+from compressor.base.files import scratch
+from export.backends import BACKENDS, Array, Session, SessionOptions
+from export.taps import tapped_names, write_tapped
+from export.thresholds import write_without_threshold
 
-from compressor.errors import ParityError, UsageError
-from compressor.types import InputSpec
-from export.agreement import check_agreement
-from export.backends import Array, Session
-from export.backends.pytorch import TorchSession
-from export.detector_proof import prove_detections
-from export.parity import (
-    MIN_CASES,
-    MIN_CORRELATION,
-    PARITY_LIMITS,
-    Answers,
-    ParityReport,
-    compare_on,
-    judged,
-    noise_feeds,
-    relative_difference,
-    run_both,
-)
-from export.parity_detections import Stages, canvas_noise
-
-Precision = Literal["fp32", "fp16", "int8"]
-_ROWS_LIMIT: Final = 0.05  # kernels for large batches may round otherwise, and rounding may move a level
-_SERVED: Final = MIN_CASES + 2
-"""Of the batches of images, how many show the same images alone and together."""
-Images = Iterable[Sequence[Array]]
-
-
-class Comparison(Protocol):
-    """Compares a file with the module that it was made from, on images, or on noise where there are none."""
-
-    def __call__(  # noqa: D102  # the class says it
-        self, reference: TorchSession, candidate: Session, pair: "Pair", images: Images | None
-    ) -> ParityReport: ...
+_ONNX = "onnxruntime"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """What is compared.
+class OpenedFile:
+    """A `compressor.tasks.opened.OpenFile`.
 
     Attributes:
-        file: the exported one.
-        inputs: what both take.
-        precision: of the file.
-        batches: numbers of images in a call at which they are compared.
-        exported: the module that was written; of the model itself, or with its widths padded.
+        session: opened by the runtime that will run it.
+        path: an ONNX file, or one that was compiled.
     """
 
-    file: Path
-    inputs: InputSpec
-    precision: Precision
-    batches: tuple[int, ...]
-    exported: nn.Module
+    session: Session
+    path: Path
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names to feed, in the order of the model's inputs."""
+        return self.session.input_names
 
-def _logits(reference: TorchSession, candidate: Session, pair: Pair, images: Images | None) -> ParityReport:
-    limit, correlation = PARITY_LIMITS[pair.precision], MIN_CORRELATION[pair.precision]
-    if images is not None:
-        answers = run_both(reference, candidate, _served(images, max(pair.batches)))
-        report = judged(answers[:_SERVED], limit=limit, correlation=correlation)
-        _check_rows(answers[:_SERVED])
-        check_agreement(answers[_SERVED - 1 :])
-        return report
-    noise = noise_feeds(pair.inputs, pair.batches)
-    return compare_on(reference, candidate, noise, limit=limit, correlation=correlation)
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute the outputs by name."""
+        return self.session.run(feed)
 
+    def inner(self) -> frozenset[str]:
+        """Return the names of the inner values that can be shown; none of a file that was compiled."""
+        return tapped_names(self.path) if self.path.suffix == BACKENDS.get(_ONNX).suffix else frozenset()
 
-def _served(images: Images, largest: int) -> list[tuple[Array, ...]]:
-    """Return images one by one, by two, and as many as a server sends; then the others, as many at a time.
+    @contextmanager
+    def showing(self, names: Iterable[str]) -> Iterator[Session]:
+        """Open a copy that returns inner values too."""
+        with scratch() as folder:
+            tapped = write_tapped(self.path, folder / self.path.name, names)
+            with BACKENDS.get(_ONNX).open(tapped, SessionOptions()) as session:
+                yield session
 
-    Raises:
-        UsageError: there are too few of them to compare.
-    """
-    rows = tuple(np.concatenate(arrays) for arrays in zip(*images, strict=True))
-    count = len(rows[0]) if rows else 0
-    if count < MIN_CASES:
-        raise UsageError(
-            f"{count} images are too few to compare the file with PyTorch", f"give at least {MIN_CASES}."
-        )
-    together = [(n, min(n + largest, count)) for n in range(0, count, largest)]
-    ends = [*((n, n + 1) for n in range(MIN_CASES)), (0, 2), *together]
-    return [tuple(array[start:end] for array in rows) for start, end in ends]
-
-
-def _check_rows(answers: Sequence[Answers]) -> None:
-    """Refuse a file whose outputs for an image depend on what else is in the batch.
-
-    Raises:
-        ParityError: rows of a batch are not what the same images give alone.
-    """
-    alone = [answer.found for answer in answers[:MIN_CASES]]
-    for together in (answer.found for answer in answers[MIN_CASES:]):
-        for row, single in enumerate(alone):
-            for name, values in single.items():
-                rows = together[name]
-                if row < len(rows) and not relative_difference(values, rows[row : row + 1]) <= _ROWS_LIMIT:
-                    raise ParityError(
-                        f"{name!r} of an image is another in a batch of {len(rows)} than alone",
-                        "the file mixes the images of a batch: export it again.",
-                    )
-
-
-def _detections(
-    reference: TorchSession, candidate: Session, pair: Pair, images: Images | None
-) -> ParityReport:
-    feeds = canvas_noise(pair.inputs) if images is None else list(images)
-    return prove_detections(
-        reference, candidate, feeds, precision=pair.precision,
-        stages=cast("Stages", pair.exported), file=pair.file,
-    )  # fmt: skip
-
-
-COMPARISONS: Final[Mapping[str, Comparison]] = {
-    "classification": _logits,
-    "detection": _detections,
-}
+    @contextmanager
+    def lowered(self, threshold: float) -> Iterator["OpenedFile"]:
+        """Open a copy with 0 in place of a score threshold."""
+        with scratch() as folder:
+            path = write_without_threshold(self.path, folder / self.path.name, threshold)
+            with BACKENDS.get(_ONNX).open(path, SessionOptions()) as session:
+                yield OpenedFile(session=session, path=path)

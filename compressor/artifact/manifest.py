@@ -12,7 +12,8 @@ from compressor.cost import measure
 from compressor.errors import ArtifactError, UsageError
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
 from compressor.scores import Moment, Score
-from compressor.types import Cost, InputSpec, OracleReport, Recipe
+from compressor.tasks.recipe import Recipe
+from compressor.types import Cost, InputSpec, OracleReport
 from compressor.zoo import Architecture, find
 
 SCHEMA_VERSION = 1

@@ -14,6 +14,7 @@ from compressor.cost import measure
 from compressor.errors import UsageError
 from compressor.plan import PrunePlan, joined
 from compressor.scores import Moment, Score
+from compressor.tasks.task import TASKS, Task
 from compressor.types import InputSpec, OracleReport
 from compressor.zoo import NOBODY, Architecture, Trust
 
@@ -96,6 +97,11 @@ class Artifact:
     def arch(self) -> Architecture:
         """The architecture, with arguments and input."""
         return self.own or architecture_of(self.manifest)
+
+    @property
+    def task(self) -> Task:
+        """What it is shown, minimises, and is scored and served by."""
+        return TASKS.get(self.arch.task)
 
     @property
     def input(self) -> InputSpec:

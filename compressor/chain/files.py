@@ -20,8 +20,7 @@ from compressor.chain.settings import (
 )
 from compressor.errors import UsageError
 from compressor.registry import unknown_name
-from compressor.training import recipe_from_table
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe, recipe_from_table
 
 T = TypeVar("T")
 Tables = dict[str, Any]

@@ -13,7 +13,6 @@ from compressor.artifact import Artifact
 from compressor.data import DataSplits, ImageSet
 from compressor.errors import UsageError
 from compressor.scores import Score
-from compressor.training import TASKS
 from compressor.training.records import TrainResult
 
 
@@ -79,7 +78,7 @@ class Job:
         if self.spec is None:
             raise UsageError("this needs images", "give --data, for instance --data digits.")
         start = self.start
-        return TASKS.get(start.arch.task).open(self.spec, start.input, start.module)
+        return start.task.data.open(self.spec, start.input, start.module)
 
     def made(self, name: str) -> Artifact:
         """Return what a stage made; "" names what the chain starts from."""
@@ -87,6 +86,6 @@ class Job:
 
     def score(self, artifact: Artifact, images: ImageSet) -> Score:
         """Return how well a model does; it is on the CPU afterwards, wherever it was scored."""
-        score = TASKS.get(artifact.arch.task).score(artifact.module, images, device=self.device)
+        score = artifact.task.scoring.score(artifact.module, images, device=self.device)
         artifact.module.cpu()
         return score

@@ -14,7 +14,6 @@ from compressor.chain.settings import Pipeline
 from compressor.chain.stages import stages_of
 from compressor.chain.work.prune import Prune
 from compressor.plan import PrunePlan
-from compressor.training import TASKS
 from compressor.types import OracleReport
 from compressor.zoo import find
 
@@ -102,4 +101,4 @@ def rehearse(job: Job, pipeline: Pipeline) -> None:
     """
     Prune(table=pipeline.prune, seed=pipeline.training.seed).method()
     start = job.start
-    TASKS.get(start.arch.task).check(start.module, job.data)
+    start.task.data.check(start.module, job.data)

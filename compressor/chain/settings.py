@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from compressor.errors import UsageError
 from compressor.rates import Budget, PruneRequest, Published, Scope, Share, Target, budget_of
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 
 Option = bool | int | float | str
 

@@ -11,7 +11,7 @@ from compressor.chain.work.export import Export
 from compressor.chain.work.prune import Prune
 from compressor.chain.work.train import Train
 from compressor.rates.shots import Shot
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 
 
 def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:

@@ -26,7 +26,7 @@ from compressor.cli.sources import open_model, parse_shapes, trust_in
 from compressor.errors import UsageError
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device
-from export.metadata import TASK, read_exported
+from export.metadata import read_exported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,7 @@ def _fixed(name: str, trust: Trust) -> tuple[tuple[int, ...], ...]:
     if path.suffix in file_suffixes() and path.is_file():
         file = read_exported(path)
         said = file.said_input
-        shapes = said.shapes if said else ()
-        return shapes[:1] if file.properties.get(TASK) == "detection" else shapes
+        return file.task.serving.shapes(said) if said else ()
     if not is_artifact(path):
         return ()
     return read_manifest(path, trust).input.shapes

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from compressor.cli.training import parse_setting
 from compressor.criteria import Criterion, criterion_of
 from compressor.data import DataSplits
-from compressor.training import task
-from compressor.training.task import Batch
+from compressor.tasks import task
+from compressor.tasks.task import Batch
 
 
 def chosen_criterion(method: str, options: Sequence[str], seed: int) -> Criterion:

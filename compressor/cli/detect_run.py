@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from compressor.base.devices import open_device
 from compressor.base.documents import Json
 from compressor.cli import output
-from compressor.cli.evaluate_run import say_unless_settled
+from compressor.cli.evaluate_run import say_remarks
 from compressor.cli.sources import open_model, trust_in
 from compressor.errors import UsageError
-from compressor.training import TASKS
+from compressor.tasks.task import Task
 from detection.drawing import beside, captioned, draw, usual_names
 from detection.media import Picture, Reel, opened
 from detection.predict import detect
-from detection.task import classes_of, task_of
+from detection.task import classes_of, detects, task_of
 from detection.types import Detections
 from detection.writing import check_output, written
 from export.backends import BACKENDS, SessionOptions, require_device, usual_backends
@@ -54,6 +54,7 @@ class _Runner:
     """A detector with what it did so far."""
 
     label: str
+    task: Task
     model: nn.Module
     device: torch.device
     names: Sequence[str]
@@ -89,7 +90,7 @@ def run(request: Request) -> None:
         runners = [stack.enter_context(_runner(request, name)) for name in request.models]
         skipped = _drawn(request, reel, runners)
     for runner in runners:
-        say_unless_settled(runner.label, runner.model)
+        say_remarks(runner.label, runner.task, runner.model)
     document = {
         "output": str(request.output),
         "pictures": len(runners[0].seconds),
@@ -120,18 +121,20 @@ def _show(document: Json) -> None:
 
 @contextmanager
 def _runner(request: Request, name: str) -> Iterator[_Runner]:
-    with _opened(request, name) as (model, device):
+    with _opened(request, name) as (task, model, device):
         names = _names(request.names, model)
-        yield _Runner(label=name, model=model, device=device, names=names, min_score=request.min_score)
+        yield _Runner(
+            label=name, task=task, model=model, device=device, names=names, min_score=request.min_score
+        )
 
 
 @contextmanager
-def _opened(request: Request, name: str) -> Iterator[tuple[nn.Module, torch.device]]:
-    """Yield a detector in evaluation mode, and where its images must lie."""
+def _opened(request: Request, name: str) -> Iterator[tuple[Task, nn.Module, torch.device]]:
+    """Yield the task of a detector, the detector in evaluation mode, and where its images must lie."""
     options = SessionOptions(device=request.device, threads=request.threads)
     if Path(name).suffix == ".onnx":
-        with _session(Path(name), request, options) as model:
-            yield model, torch.device("cpu")
+        with _session(Path(name), request, options) as (task, model):
+            yield task, model, torch.device("cpu")
         return
     if request.backend not in (None, "torch"):
         raise UsageError(
@@ -141,27 +144,28 @@ def _opened(request: Request, name: str) -> Iterator[tuple[nn.Module, torch.devi
     source = open_model(
         name, None, None, request.shape, trust=trust_in(request.models, everything=request.trust_code)
     )
-    if source.arch.task != "detection":
+    if not detects(source.arch.task):
         raise UsageError(f"{name} is no detector", "give a detector; compress eval scores classifiers.")
     if not source.stored:
         output.say(f"{name}: {source.manifest.weights_from}")
     with _torch_threads(options.threads):
-        yield source.module.to(device), device
+        yield source.task, source.module.to(device), device
 
 
 @contextmanager
-def _session(path: Path, request: Request, options: SessionOptions) -> Iterator[nn.Module]:
+def _session(path: Path, request: Request, options: SessionOptions) -> Iterator[tuple[Task, nn.Module]]:
     if request.shape:
         raise UsageError(f"{path} has its own input size", "leave out --input, or export it anew.")
     file = read_exported(path)
-    if file.properties.get(TASK) != "detection":
+    if not detects(file.properties.get(TASK, "")):
         raise UsageError(f"{path} is no detector of ours", "export a detector with compress export.")
     backend = BACKENDS.get(request.backend or usual_backends()[path.suffix])
     if backend.suffix != ".onnx":
         raise UsageError(f"backend {backend.name} does not run {path}", "leave out --backend.")
     require_device(backend, options.device)
     with backend.open(path, options) as session:
-        yield TASKS.get("detection").remote(session.run, session.input_names, file.input(), file.properties)
+        remote = file.task.serving.remote
+        yield file.task, remote(session.run, session.input_names, file.input(), file.properties)
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from compressor.cli.sources import open_model, parse_shapes, trust_in
 from compressor.data import DataSplits, ImageSet
 from compressor.errors import UsageError
 from compressor.scores import Score
-from compressor.training import TASKS, Task, init_from_env
+from compressor.tasks.task import Task
+from compressor.training import init_from_env
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device, usual_backends
-from export.metadata import TASK, read_exported
+from export.metadata import read_exported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,35 +59,32 @@ def _through_torch(request: Request, name: str, device: torch.device) -> tuple[S
         raise UsageError(f"backend {name} does not run {request.model}", "export it first: compress export.")
     trust = trust_in([request.model], everything=request.trust_code)
     source = open_model(request.model, request.weights, request.classes, request.shape, trust=trust)
-    task = TASKS.get(source.arch.task)
-    splits = task.open(request.data, source.arch.input, source.module)
+    task = source.task
+    splits = task.data.open(request.data, source.arch.input, source.module)
     images = splits.images(request.split)
-    return task.score(source.module, images, batch_size=request.batch, device=device), splits
+    return task.scoring.score(source.module, images, batch_size=request.batch, device=device), splits
 
 
 def _through_session(request: Request, name: str) -> tuple[Score, DataSplits]:
     path = Path(request.model)
     options = SessionOptions(device=request.device, threads=request.threads)
     with _opened(path, name, options, request.shape) as (task, model, inputs):
-        splits = task.open(request.data, inputs, model)
-        score = task.score(model, splits.images(request.split), batch_size=request.batch)
-        say_unless_settled(request.model, model)
+        splits = task.data.open(request.data, inputs, model)
+        score = task.scoring.score(model, splits.images(request.split), batch_size=request.batch)
+        say_remarks(request.model, task, model)
         return score, splits
 
 
-def say_unless_settled(label: str, model: nn.Module) -> None:
-    """Tell people that an exported detector had more overlapping boxes than its graph can sort out."""
-    if not getattr(model, "converged", True):
-        output.say(
-            f"{label}: suppression of overlapping boxes did not finish on some images; boxes may differ from "
-            "PyTorch's; export with --nms op to be exact"
-        )
+def say_remarks(label: str, task: Task, model: nn.Module) -> None:
+    """Tell people what they must know of what a model computed so far."""
+    for remark in task.serving.remarks(model):
+        output.say(f"{label}: {remark}")
 
 
 def accuracy_of_file(path: Path, images: ImageSet, backend: str, options: SessionOptions) -> Score:
     """Return the score of an exported file on a split of data that is open already."""
     with _opened(path, backend, options, None) as (task, model, _):
-        return task.score(model, images)
+        return task.scoring.score(model, images)
 
 
 @contextmanager
@@ -97,7 +95,7 @@ def _opened(
     backend = BACKENDS.get(name)
     require_device(backend, options.device)
     file = read_exported(path)
-    task = TASKS.get(file.properties.get(TASK, "classification"))
+    task = file.task
     inputs = file.input(parse_shapes(shape) if shape else None)
     with backend.open(path, options) as session:
-        yield task, task.remote(session.run, session.input_names, inputs, file.properties), inputs
+        yield task, task.serving.remote(session.run, session.input_names, inputs, file.properties), inputs

@@ -20,14 +20,14 @@ from compressor.cli import output
 from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.cli.sources import open_model, trust_in
 from compressor.data import DataSplits
-from compressor.training import TASKS
+from compressor.tasks.opened import Precision
+from compressor.tasks.parity import SERVED_BATCHES
+from compressor.tasks.task import TASKS
 from compressor.types import InputSpec
 from export.backends import SessionOptions
 from export.deploy import Calibration, Deployed, DeploySettings, compared, deploy
-from export.parity import SERVED_BATCHES
 from export.precision import AutoReport, Int8Settings
 from export.precision.calibration import Feeds
-from export.proof import Precision
 
 _CALIBRATION_BATCH: Final = 8
 
@@ -165,7 +165,7 @@ def _settings(request: Request, artifact: Artifact) -> DeploySettings:
 
 def _calibration(request: Request, artifact: Artifact) -> Calibration:
     assert request.calib is not None
-    data = TASKS.get(artifact.arch.task).open(request.calib, artifact.input, artifact.module)
+    data = artifact.task.data.open(request.calib, artifact.input, artifact.module)
     if data.synthetic:
         output.say("ranges come from synthetic images: accuracy will mean nothing")
     if request.auto is not None and data.val_caution:
@@ -188,7 +188,7 @@ class _Feeds:
     images: int
 
     def __iter__(self) -> Iterator[Feeds]:
-        task = TASKS.get(self.data.task)
+        task = TASKS.get(self.data.task).data
         size = min(_CALIBRATION_BATCH, self.images)
         batches = self.data.train.batches(size, device=torch.device("cpu"))
         for batch in islice(batches, -(-self.images // size)):

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from compressor.artifact import Artifact
+from compressor.base import distributed
 from compressor.base.documents import encode
 from compressor.chain.job import Job, beside
 from compressor.chain.memory import Memory, go_through
@@ -13,9 +14,9 @@ from compressor.chain.stages import stages_of_finetune
 from compressor.cli import output
 from compressor.errors import UsageError
 from compressor.scores import Moment
-from compressor.training import distributed, init_from_env
+from compressor.tasks.recipe import Recipe
+from compressor.training import init_from_env
 from compressor.training.records import TrainResult
-from compressor.types import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,6 @@ from compressor.sensitivity import (
     scored,
 )
 from compressor.shrink import shrink
-from compressor.training import TASKS
 
 _NAMED = 3
 """Groups that are named as the most and the least sensitive ones."""
@@ -88,8 +87,8 @@ def _show(request: Request, result: _Result) -> None:
 
 def _studied(request: Request) -> _Result:
     source = request.source
-    task = TASKS.get(source.arch.task)
-    data = task.open(request.data, source.arch.input, source.module)
+    score = source.task.scoring.score
+    data = source.task.data.open(request.data, source.arch.input, source.module)
     images = limited(data.images(request.split), request.limit)
     criterion = chosen_criterion(request.method, request.options, request.seed)
     study = plan_study(
@@ -98,7 +97,10 @@ def _studied(request: Request) -> _Result:
     beside = request.output.with_suffix(".jsonl") if request.output else None
     qualities = open_qualities(beside, _identity(request, data, len(images)))
     quality, points = _measured(
-        source, study, qualities, lambda model: task.score(model, images, device=request.device).quality
+        source,
+        study,
+        qualities,
+        lambda model: score(model, images, device=request.device).quality,
     )
     return _Result(
         data=data,

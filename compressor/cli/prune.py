@@ -120,7 +120,6 @@ def prune(
     from compressor.cli.prune_run import Request, run
     from compressor.cli.sources import open_model, output_path, trust_in
     from compressor.cli.training import resolve_recipe
-    from compressor.training import TASKS
 
     training = epochs is not None or recipe is not None
     if training and data is None:
@@ -130,7 +129,7 @@ def prune(
     source = open_model(
         model, weights, classes, shape, levers, trust_in([model], everything=trust_code), seed
     )
-    default = replace(TASKS.get(source.arch.task).recipe, seed=seed)
+    default = replace(source.task.learning.recipe, seed=seed)
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None
     request = Request(
         source=source, table=table, data=data, recipe=resolved,

@@ -16,7 +16,8 @@ from compressor.chain.stages import stages_of_prune
 from compressor.channels import trace
 from compressor.cli import output
 from compressor.plan import PrunePlan
-from compressor.types import Cost, OracleReport, Recipe
+from compressor.tasks.recipe import Recipe
+from compressor.types import Cost, OracleReport
 
 _ALIGNED = 8
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compressor.base.documents import parse_toml
 from compressor.errors import UsageError
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 
 
 def resolve_recipe(
@@ -17,7 +17,7 @@ def resolve_recipe(
     Raises:
         UsageError: the file or a setting is malformed.
     """
-    from compressor.training import recipe_from_table, recipe_from_toml
+    from compressor.tasks.recipe import recipe_from_table, recipe_from_toml
 
     recipe = recipe_from_toml(file) if file else default or Recipe()
     changes: dict[str, object] = {} if epochs is None else {"epochs": epochs}

@@ -15,9 +15,9 @@ from compressor.criteria import Criterion
 from compressor.criteria.view import Stat, Statistics
 from compressor.errors import UsageError
 from compressor.modes import evaluation
-from compressor.training.classification import CLASSIFICATION
-from compressor.training.task import Batch, Task
-from compressor.types import Recipe
+from compressor.tasks.classification import CLASSIFICATION
+from compressor.tasks.recipe import Recipe
+from compressor.tasks.task import Batch, Task
 
 Batches = Iterable[Batch]
 
@@ -63,8 +63,8 @@ def _gradients(model: nn.Module, batches: Batches, task: Task) -> dict[str, Tens
     images = 0
     with evaluation(model), torch.enable_grad():
         for batch in batches:
-            torch.autograd.backward(task.loss(model, batch, Recipe(), None))
-            images += task.size(batch)
+            torch.autograd.backward(task.learning.loss(model, batch, Recipe(), None))
+            images += task.data.size(batch)
     found = {n: p.grad / max(images, 1) for n, p in model.named_parameters() if p.grad is not None}
     model.zero_grad(set_to_none=True)
     return found
@@ -94,11 +94,11 @@ def _features(model: nn.Module, criterion: FeatureReducer, batches: Batches, tas
     with evaluation(model), torch.no_grad(), ExitStack() as stack:
         for number, batch in enumerate(batches):
             if number == 0:
-                one = task.pieces(batch, task.size(batch))[0]
-                for name, (layer, source) in _sources(model, partial(task.run, model, one)).items():
+                one = task.data.pieces(batch, task.data.size(batch))[0]
+                for name, (layer, source) in _sources(model, partial(task.scoring.run, model, one)).items():
                     hook = partial(_reduced, name, layer, criterion, means)
                     stack.enter_context(source.register_forward_hook(hook))
-            task.run(model, batch)
+            task.scoring.run(model, batch)
     features = means.result()
     if not features:
         raise UsageError(

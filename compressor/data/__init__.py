@@ -9,15 +9,15 @@ is drawn with a seed of its own, not the recipe's, so that every command holds o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compressor.base.files import named
 from compressor.base.text import foreign
-from compressor.data.images import Batch, ImageSet, IndexedSet
+from compressor.data.images import Batch, Drawing, ImageSet, IndexedSet, NoImages
 from compressor.data.sources import ArrayPixels, Labelled, PixelSource, Source
 from compressor.errors import UsageError
 from compressor.registry import Registry
@@ -25,9 +25,11 @@ from compressor.types import InputSpec
 
 __all__ = [
     "DATASETS",
+    "USUAL_TASK",
     "ArrayPixels",
     "Batch",
     "DataSplits",
+    "Drawing",
     "ImageSet",
     "Labelled",
     "PixelSource",
@@ -40,6 +42,9 @@ __all__ = [
 SourceBuilder: TypeAlias = Callable[[str, InputSpec], Source]
 
 DATASETS: Registry[SourceBuilder] = Registry("dataset", "compressor.data")
+
+USUAL_TASK: Final = "classification"
+"""Name of the task of data, models and files that name none."""
 
 _VALIDATION_SHARE = 0.1
 _VALIDATION_SEED = 0
@@ -57,7 +62,7 @@ class DataSplits:
         task: name of the task that its batches are for.
         summary: what was left out and why, in words; may be empty.
         train: images to learn from.
-        val: held out of the source's train split; chooses the best epoch.
+        val: held out of the source's train split; chooses the best epoch. Empty, the last epoch counts.
         test: the source's own test split; only reported.
         held_out: whether ``val`` was held out of the source's train split by this program.
         test_name: what the data set itself calls its test split.
@@ -70,10 +75,17 @@ class DataSplits:
     train: ImageSet
     val: ImageSet
     test: ImageSet
-    task: str = "classification"
+    task: str = USUAL_TASK
     summary: str = ""
     held_out: bool = True
     test_name: str = "test"
+
+    def unvalidated(self) -> "DataSplits":
+        """Return the same data without a validation split, for training that has no epoch to choose.
+
+        Where training prepares a cut, it is what the weights have become at the end that counts.
+        """
+        return replace(self, val=NoImages())
 
     def images(self, split: str) -> ImageSet:
         """Return a split by its name for users: ``test``, ``val``, or ``holdout``, held out of train.

@@ -15,13 +15,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compressor.data.sources import Labelled
-from compressor.types import InputSpec, Recipe
+from compressor.types import InputSpec
 
 Batch: TypeAlias = tuple[Tensor, Tensor]
 """(images, labels): float32 of shape (n, channels, height, width), normalised; int64 of shape (n,)."""
 
 _PADDING = 4
 _ORDER, _AUGMENTATION = 0, 1  # two independent random streams per epoch
+
+
+class Drawing(Protocol):
+    """What a recipe says of images: in which order they are drawn, and how each is changed."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a global batch."""
+
+    @property
+    def augment(self) -> bool:
+        """Whether images are shifted, and mirrored where that is allowed."""
+
+    @property
+    def flip(self) -> bool:
+        """Whether images may be mirrored."""
 
 
 class ImageSet(Protocol):
@@ -39,13 +59,34 @@ class ImageSet(Protocol):
         """Yield images rank, rank + world, ... in stored order; the last batch may be smaller."""
 
     def training_batches(
-        self, recipe: Recipe, *, epoch: int, rank: int, world: int, device: torch.device
+        self, recipe: Drawing, *, epoch: int, rank: int, world: int, device: torch.device
     ) -> Iterator[Any]:
         """Yield this worker's share of every global batch of ``recipe.batch_size`` shuffled images.
 
         The order depends on (recipe.seed, epoch) alone. There are ``steps_in_epoch`` batches: an incomplete
         last one is dropped, unless it is the only one.
         """
+
+
+class NoImages:
+    """A split without images."""
+
+    indices: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return 0
+
+    def batches(
+        self, batch_size: int, *, device: torch.device, rank: int = 0, world: int = 1
+    ) -> Iterator[Any]:
+        """Yield nothing."""
+        return iter(())
+
+    def training_batches(
+        self, recipe: Drawing, *, epoch: int, rank: int, world: int, device: torch.device
+    ) -> Iterator[Any]:
+        """Yield nothing."""
+        return iter(())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,15 +116,16 @@ class IndexedSet:
             yield self._batch(positions, images, device)
 
     def training_batches(
-        self, recipe: Recipe, *, epoch: int, rank: int, world: int, device: torch.device
+        self, recipe: Drawing, *, epoch: int, rank: int, world: int, device: torch.device
     ) -> Iterator[Batch]:
         """Yield this worker's share of every shuffled global batch, augmented if the recipe says so."""
         order = self.indices[_generator(recipe.seed, epoch, _ORDER).permutation(len(self))]
         size = min(recipe.batch_size, len(self))
         steps = steps_in_epoch(len(self), recipe.batch_size)
         shards = [order[step * size : (step + 1) * size][rank::world] for step in range(steps)]
-        changes = recipe if self.data.mirrorable else replace(recipe, flip=False)
-        augmentation = Augmentation.draw(changes, epoch, len(self.data.labels))
+        augmentation = Augmentation.draw(recipe, epoch, len(self.data.labels))
+        if not self.data.mirrorable:
+            augmentation = replace(augmentation, mirrored=None)
         for positions, images in zip(shards, self.data.pixels.read(shards), strict=True):
             yield self._batch(positions, augmentation.apply(images, positions), device)
 
@@ -106,7 +148,7 @@ class Augmentation:
     mirrored: NDArray[np.bool_] | None
 
     @classmethod
-    def draw(cls, recipe: Recipe, epoch: int, images: int) -> "Augmentation":
+    def draw(cls, recipe: Drawing, epoch: int, images: int) -> "Augmentation":
         """Draw for all images of the source at once, so that no draw depends on the batch or the worker."""
         if not recipe.augment:
             return cls(shifts=None, mirrored=None)

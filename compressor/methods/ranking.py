@@ -17,8 +17,8 @@ from compressor.plan import PrunePlan, removal
 from compressor.rates import PruneRequest
 from compressor.rates.allocate import Allocation, allocate, best_units
 from compressor.shrink import ORACLE_LIMIT, check, run_shrunk
-from compressor.training.classification import CLASSIFICATION
-from compressor.training.task import TASKS, Batch, Task
+from compressor.tasks.classification import CLASSIFICATION
+from compressor.tasks.task import TASKS, Batch, Task
 from compressor.types import OracleReport
 from compressor.zoo import Architecture
 

@@ -13,22 +13,23 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
-from compressor.base.documents import decode, to_json
+from compressor.base import distributed
+from compressor.base.documents import Json, decode, to_json
 from compressor.base.files import whole_file, write_whole, writing
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.data import DataSplits
 from compressor.errors import ArtifactError, CompressError, UsageError
-from compressor.training import distributed
+from compressor.tasks.recipe import Recipe
+from compressor.training.constraints import FREE, Constraint
 from compressor.training.records import EpochRecord
-from compressor.types import Recipe
 
 State: TypeAlias = dict[str, Any]
 """What ``torch.save`` stores: nested dictionaries and lists of tensors and primitives."""
@@ -46,24 +47,30 @@ class Identity:
 
     Attributes:
         recipe: the recipe's fields.
-        data: name and size of the training split.
+        data: name and size of the training split, and whether there is one that chooses the epoch.
         start: digest of every tensor that the run started from.
+        constraint: the constraint's own identity; empty without one.
     """
 
     recipe: dict[str, Any]
     data: str
     start: str
+    constraint: Json = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: nn.Module, recipe: Recipe, data: DataSplits) -> "Identity":
+    def of(
+        cls, model: nn.Module, recipe: Recipe, data: DataSplits, constraint: Constraint = FREE
+    ) -> "Identity":
         """Return the identity of a run."""
         start = hashlib.sha256()
         for name, tensor in model.state_dict().items():
             start.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
             start.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         # through JSON, so that what was saved and what is compared have the same types
-        fields = json.loads(json.dumps(dataclasses.asdict(recipe)))
-        return cls(recipe=fields, data=f"{data.name}, {len(data.train)} images", start=start.hexdigest())
+        fields, bound = json.loads(json.dumps([dataclasses.asdict(recipe), constraint.identity()]))
+        judged = "" if len(data.val) else ", none of them to choose an epoch by"
+        learned = f"{data.name}, {len(data.train)} images{judged}"
+        return cls(recipe=fields, data=learned, start=start.hexdigest(), constraint=bound)
 
     def difference(self, saved: "Identity") -> str:
         """Return in words how ``saved``, an identity from a checkpoint, differs; "" if it does not."""
@@ -75,6 +82,8 @@ class Identity:
             )
         if saved.data != self.data:
             return f"data was {foreign(saved.data)}, is {self.data}"
+        if saved.constraint != self.constraint:
+            return f"constraint was {foreign(saved.constraint or 'none')}, is {self.constraint or 'none'}"
         return "" if saved.start == self.start else "the model started from other weights"
 
 
@@ -176,7 +185,7 @@ class RunFolder:
 
 
 def _line(record: EpochRecord) -> str:
-    return to_json(dataclasses.asdict(record), _LOG, indent=None)
+    return to_json(record.document(), _LOG, indent=None)
 
 
 def _content(file: Path) -> tuple[Identity, State]:

@@ -8,22 +8,23 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from compressor.base import distributed
 from compressor.base.text import foreign
 from compressor.data import DataSplits
 from compressor.errors import ArtifactError, UsageError
 from compressor.modes import evaluation
-from compressor.training import distributed
+from compressor.tasks.recipe import Recipe
+from compressor.tasks.task import TASKS
 from compressor.training.checkpoint import Identity, RunFolder
+from compressor.training.constraints import FREE, Constraint
 from compressor.training.progress import progress_bar
 from compressor.training.records import EpochRecord, TrainResult, best_epoch, finished
-from compressor.training.task import TASKS
 from compressor.training.trainer import Trainer
-from compressor.types import Recipe
 
 _LOG = logging.getLogger(__name__)
 
 
-def fine_tune(
+def fine_tune(  # noqa: PLR0913  # the one way to train: all of it by name
     model: nn.Module,
     data: DataSplits,
     recipe: Recipe,
@@ -31,12 +32,14 @@ def fine_tune(
     run_dir: Path | None = None,
     teacher: nn.Module | None = None,
     device: torch.device | None = None,
+    constraint: Constraint = FREE,
     resume: bool = False,
 ) -> TrainResult:
     """Train ``model`` in place and leave it, in evaluation mode, with the weights of the best epoch.
 
     The best epoch is the one with the highest validation score; the averaged weights are the ones that count
-    where ``recipe.ema`` is positive. On one CPU, a resumed run has the same bits as an uninterrupted one.
+    where ``recipe.ema`` is positive. Where ``data.val`` is empty (`DataSplits.unvalidated`), nothing is
+    validated and the last epoch counts. On one CPU, a resumed run has the same bits as an uninterrupted one.
     Inside ``init_from_env`` it is data-parallel, and may resume on more or fewer workers.
 
     Args:
@@ -46,6 +49,7 @@ def fine_tune(
         run_dir: where ``checkpoint.pt`` and ``log.jsonl`` go; None keeps nothing.
         teacher: model to distil from if ``recipe.distill`` is positive; it is not changed.
         device: where to compute; None means the CPU.
+        constraint: acts on gradients and weights in every step.
         resume: continue from ``run_dir``'s checkpoint if there is one; False starts afresh and replaces it.
 
     Raises:
@@ -58,10 +62,10 @@ def fine_tune(
     if recipe.epochs == 0:
         return TrainResult(best_epoch=0, history=())
     device = device or torch.device("cpu")
-    TASKS.get(data.task).check(model, data)
-    folder = RunFolder(path=run_dir, identity=Identity.of(model, recipe, data))
+    TASKS.get(data.task).data.check(model, data)
+    folder = RunFolder(path=run_dir, identity=Identity.of(model, recipe, data, constraint))
     with folder.owned(), evaluation(teacher) if teacher else nullcontext():
-        trainer = Trainer(model, data, recipe, teacher, device)
+        trainer = Trainer(model, data, recipe, teacher, device, constraint)
         history, best = _run(trainer, recipe, folder, resume=resume)
     model.load_state_dict(best)
     return TrainResult(best_epoch=best_epoch(history), history=tuple(history))
@@ -82,10 +86,7 @@ def _run(
             records = [dataclasses.asdict(past) for past in history]
             folder.save({"trainer": trainer.state(), "best": best, "history": records})
             folder.log(record)
-            _say(
-                "epoch %d/%d: loss %.4f, validation %.2f %%, %.1f images/s",
-                *(record.epoch, recipe.epochs, record.train_loss, record.val_quality, record.images_per_s),
-            )
+            _say("epoch %d/%d: %s", record.epoch, recipe.epochs, record.describe())
     trainer.close()
     return history, best
 

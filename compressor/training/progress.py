@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from compressor.training import distributed
+from compressor.base import distributed
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Warm-up follows Goyal et al., Accurate, Large Minibatch SGD, 2017; the cosine Lo
 
 import math
 
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 
 
 def lr_at(recipe: Recipe, step: int, steps_per_epoch: int) -> float:

@@ -9,18 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compressor.base import distributed
 from compressor.data import DataSplits
 from compressor.data.images import steps_in_epoch
 from compressor.errors import CompressError, NotFiniteError, UsageError
 from compressor.scores import Score
-from compressor.training import distributed
+from compressor.tasks.recipe import Recipe
+from compressor.tasks.task import TASKS, Batch
 from compressor.training.checkpoint import State
+from compressor.training.constraints import FREE, Constraint, ParameterGroup
 from compressor.training.ema import AveragedWeights
 from compressor.training.precision import precision_for
 from compressor.training.records import EpochRecord
 from compressor.training.schedule import lr_at
-from compressor.training.task import TASKS, Batch
-from compressor.types import Recipe
 
 _CHECK_EVERY = 16  # steps; looking at the loss waits for the GPU
 
@@ -40,6 +41,7 @@ class Trainer:
         recipe: Recipe,
         teacher: nn.Module | None,
         device: torch.device,
+        constraint: Constraint = FREE,
     ) -> None:
         self._model = model.to(device)
         self._data = data
@@ -48,7 +50,8 @@ class Trainer:
         self._teacher = teacher.to(device) if teacher else None
         self._device = device
         self._parallel = distributed.data_parallel(self._model)
-        self._optimizer = _sgd(self._model, recipe)
+        self._constraint = constraint
+        self._optimizer = _sgd(constraint.parameters(self._model), recipe)
         self._precision = precision_for(device, amp=recipe.amp)
         self._averaged = AveragedWeights(self._model, recipe.ema) if recipe.ema > 0 else None
         self.steps = steps_in_epoch(len(data.train), recipe.batch_size)
@@ -60,7 +63,7 @@ class Trainer:
         return self._averaged.model if self._averaged else self._model
 
     def run_epoch(self, epoch: int, report: Callable[[int, int], None]) -> EpochRecord:
-        """Train for one epoch, counted from 1, and validate.
+        """Train for one epoch, counted from 1, and validate where there are images for it.
 
         Raises:
             CompressError: the loss is no longer a finite number.
@@ -73,10 +76,11 @@ class Trainer:
             epoch=epoch,
             lr=self._lr(epoch, self.steps - 1),
             train_loss=loss,
-            val_quality=score.quality,
-            val_loss=score.loss,
+            val_quality=score.quality if score else None,
+            val_loss=score.loss if score else None,
             seconds=time.perf_counter() - start,
             images_per_s=trained / training_seconds,
+            measures=self._measures(),
         )
 
     def state(self) -> State:
@@ -123,22 +127,34 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.zero_grad(set_to_none=True)
-        pieces = self._task.pieces(batch, self._recipe.accumulate)
+        pieces = self._task.data.pieces(batch, self._recipe.accumulate)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
         for number, piece in enumerate(pieces, start=1):
             last = number == len(pieces)
             with nullcontext() if last else distributed.local_gradients(self._parallel):
                 total += self._backward(piece)
+        self._take(lr)
+        return total
+
+    @torch.no_grad()
+    def _take(self, lr: float) -> None:
+        """Change the weights by their gradients, as the constraint lets them."""
         scaler = self._precision.scaler
+        scaler.unscale_(self._optimizer)
+        self._constraint.before_step(self._model, lr)
         scaler.step(self._optimizer)
         scaler.update()
+        self._constraint.after_step(self._model)
         if self._averaged:
             self._averaged.update(self._model)
-        return total
+
+    @torch.no_grad()
+    def _measures(self) -> dict[str, float]:
+        return self._constraint.measure(self.candidate)
 
     def _backward(self, batch: Batch) -> Tensor:
         with self._precision.autocast():
-            loss = self._task.loss(self._parallel, batch, self._recipe, self._taught(batch))
+            loss = self._task.learning.loss(self._parallel, batch, self._recipe, self._taught(batch))
         # workers' gradients are averaged, hence times their number
         share = loss * (distributed.world() / self._batch)
         torch.autograd.backward(self._precision.scaler.scale(share))
@@ -146,16 +162,20 @@ class Trainer:
 
     @torch.no_grad()
     def _taught(self, batch: Batch) -> object | None:
-        return self._task.teach(self._teacher, batch) if self._teacher else None
+        return self._task.learning.teach(self._teacher, batch) if self._teacher else None
 
-    def _validate(self, epoch: int) -> Score:
+    def _validate(self, epoch: int) -> Score | None:
         distributed.average_buffers(self._model)
         if self._averaged:
             distributed.average_buffers(self._averaged.model)
+        if not len(self._data.val):
+            return None
         shares = self._recipe.accumulate * distributed.world()
         batch = max(1, self._recipe.batch_size // shares)  # as much memory as a micro-batch
         try:
-            score = self._task.score(self.candidate, self._data.val, batch_size=batch, device=self._device)
+            score = self._task.scoring.score(
+                self.candidate, self._data.val, batch_size=batch, device=self._device
+            )
         except NotFiniteError as error:
             raise self._diverged(math.nan, epoch, self.steps - 1) from error
         self._require_finite(score.loss, epoch, self.steps - 1)
@@ -176,12 +196,11 @@ class Trainer:
         )
 
 
-def _sgd(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not parameters:
+def _sgd(groups: list[ParameterGroup], recipe: Recipe) -> torch.optim.SGD:
+    if not any(group["params"] for group in groups):
         raise UsageError("the model has no trainable parameters", "set requires_grad on those to be trained")
     return torch.optim.SGD(
-        parameters,
+        groups,
         lr=recipe.lr,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov and recipe.momentum > 0,  # without momentum the two are the same

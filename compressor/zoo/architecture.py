@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from compressor.base.packages import RENAME, shadowed
 from compressor.base.text import foreign
+from compressor.data import USUAL_TASK
 from compressor.errors import UsageError
 from compressor.rates.layout import Layout
 from compressor.types import InputSpec
@@ -74,7 +75,7 @@ class Architecture:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     rename: Callable[[State], State] = unchanged
-    task: str = "classification"
+    task: str = USUAL_TASK
     view: Callable[[nn.Module], nn.Module] = itself
     deployed: Form = as_built
     forms: Mapping[str, Form] = field(default_factory=dict)

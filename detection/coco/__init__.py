@@ -19,12 +19,12 @@ from detection.coco.batches import DetectionBatch
 from detection.coco.categories import CategoryMap, check_same_categories, map_categories
 from detection.coco.dataset import CocoSet
 from detection.coco.extra import require
-from detection.coco.layout import SplitFiles, Task, check_images, find_split
+from detection.coco.layout import Finds, SplitFiles, check_images, find_split
 from detection.coco.records import CategoryRecord, Document, read_document
 from detection.coco.targets import counterparts
 from detection.coco.truth import GroundTruth, check_findable, ground_truth, is_trainable
 
-__all__ = ["CategoryMap", "CocoSet", "CocoSplits", "DetectionBatch", "GroundTruth", "Task", "open_coco"]
+__all__ = ["CategoryMap", "CocoSet", "CocoSplits", "DetectionBatch", "Finds", "GroundTruth", "open_coco"]
 
 _VALIDATION_SHARE = 0.1
 _VALIDATION_SEED = 0
@@ -48,7 +48,7 @@ class CocoSplits:
 
     name: str
     spec: str
-    task: Task
+    task: Finds
     categories: CategoryMap
     train: CocoSet
     val: CocoSet
@@ -66,7 +66,7 @@ class CocoSplits:
         return False
 
 
-def open_coco(argument: str, task: Task, *, classes: int | None = None) -> CocoSplits:
+def open_coco(argument: str, task: Finds, *, classes: int | None = None) -> CocoSplits:
     """Open the data set in a folder: what stands after the colon of ``coco:DIR``.
 
     Images may be gray or have an alpha channel; they are read as colour. Crowds are left out of training and
@@ -112,7 +112,7 @@ def open_coco(argument: str, task: Task, *, classes: int | None = None) -> CocoS
     )
 
 
-def _read(files: SplitFiles, task: Task) -> Document:
+def _read(files: SplitFiles, task: Finds) -> Document:
     document = read_document(files.annotations)
     check_images(files.images, document.images)
     if task == "keypoints":
@@ -130,7 +130,7 @@ def _check_persons(categories: tuple[CategoryRecord, ...], where: Path) -> None:
 
 
 def _open(
-    files: SplitFiles, document: Document, categories: CategoryMap, task: Task
+    files: SplitFiles, document: Document, categories: CategoryMap, task: Finds
 ) -> tuple[CocoSet, Counter[str]]:
     truth, dropped = ground_truth(document, categories, task, files.annotations)
     opened = CocoSet(

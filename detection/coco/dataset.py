@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from compressor.data import Drawing
 from compressor.errors import UsageError
-from compressor.types import Recipe
 from detection.coco.batches import DetectionBatch, Sample, batch_of, draw_batches, shape_groups
-from detection.coco.layout import Task
+from detection.coco.layout import Finds
 from detection.coco.prefetch import in_order
 from detection.coco.records import ImageRecord
 from detection.coco.targets import mirrored_target, target_of
@@ -45,7 +45,7 @@ class CocoSet:
     truth: GroundTruth
     indices: NDArray[np.int64]
     stored: int
-    task: Task
+    task: Finds
     swap: tuple[int, ...] = ()
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class CocoSet:
         return self._read(shards, np.zeros(len(self), dtype=np.bool_), device)
 
     def training_batches(
-        self, recipe: Recipe, *, epoch: int, rank: int, world: int, device: torch.device
+        self, recipe: Drawing, *, epoch: int, rank: int, world: int, device: torch.device
     ) -> Iterator[DetectionBatch]:
         """Yield this worker's share of every global batch of ``recipe.batch_size`` images of similar shape.
 

@@ -12,10 +12,10 @@ from typing import Literal
 from compressor.errors import UsageError
 from detection.coco.records import ImageRecord
 
-Task = Literal["boxes", "masks", "keypoints"]
+Finds = Literal["boxes", "masks", "keypoints"]
 
 _SPLITS = {"train": ("train2017", "train2014", "train"), "test": ("val2017", "val2014", "val", "valid")}
-_PREFIXES: dict[Task, str] = {
+_PREFIXES: dict[Finds, str] = {
     "boxes": "instances",
     "masks": "instances",
     "keypoints": "person_keypoints",
@@ -37,7 +37,7 @@ class SplitFiles:
     images: Path
 
 
-def find_split(root: Path, split: Literal["train", "test"], task: Task) -> SplitFiles:
+def find_split(root: Path, split: Literal["train", "test"], task: Finds) -> SplitFiles:
     """Find the files of a split; the source's validation split is our *test*.
 
     Raises:

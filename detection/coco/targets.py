@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from detection.coco.layout import Task
+from detection.coco.layout import Finds
 from detection.coco.outlines import mask_of
 from detection.coco.records import CategoryRecord, ImageRecord
 from detection.coco.truth import GroundTruth, clipped
@@ -16,7 +16,7 @@ Target: TypeAlias = dict[str, NDArray[np.generic]]
 ``masks`` uint8 (n, height, width); ``keypoints`` float32 (n, points, 3)."""
 
 
-def target_of(truth: GroundTruth, image: ImageRecord, task: Task, *, points: int = 0) -> Target:
+def target_of(truth: GroundTruth, image: ImageRecord, task: Finds, *, points: int = 0) -> Target:
     """Return the target of one image: its objects but no crowds, boxes clipped to the image.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from compressor.errors import UsageError
 from detection.coco.categories import CategoryMap
-from detection.coco.layout import Task
+from detection.coco.layout import Finds
 from detection.coco.outlines import covers, misfit, polygons_of
 from detection.coco.records import Document, ImageRecord, ObjectRecord, RunLengths
 
@@ -49,7 +49,7 @@ class GroundTruth:
 
 
 def ground_truth(
-    document: Document, categories: CategoryMap, task: Task, source: Path
+    document: Document, categories: CategoryMap, task: Finds, source: Path
 ) -> tuple[GroundTruth, Counter[str]]:
     """Return the objects fit for ``task``, and how many were left out for which reason.
 
@@ -94,7 +94,7 @@ def clipped(found: ObjectRecord, image: ImageRecord) -> tuple[float, float, floa
     return (left, top, right, bottom) if right > left and bottom > top else None
 
 
-def is_trainable(truth: GroundTruth, image: ImageRecord, task: Task) -> bool:
+def is_trainable(truth: GroundTruth, image: ImageRecord, task: Finds) -> bool:
     """Say whether a detector can learn from an image.
 
     There must be an object that is no crowd; for keypoints, images with fewer than ten labelled points in all
@@ -106,7 +106,7 @@ def is_trainable(truth: GroundTruth, image: ImageRecord, task: Task) -> bool:
     return bool(objects)
 
 
-def check_findable(truth: GroundTruth, task: Task, split: str) -> None:
+def check_findable(truth: GroundTruth, task: Finds, split: str) -> None:
     """Refuse a split in which there is nothing to find: average precision would be undefined.
 
     Raises:

@@ -12,14 +12,14 @@ from typing import Any
 
 from compressor.errors import UsageError
 from compressor.scores import AveragePrecision
-from detection.coco.layout import Task
+from detection.coco.layout import Finds
 from detection.coco.truth import GroundTruth
 from detection.evaluation.documents import Kind, Results, results_of, truth_document
 from detection.evaluation.engines import Engine, installed_engine
 from detection.types import Detections
 
 _FIELDS: dict[Kind, str] = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
-_KINDS: dict[Task, tuple[Kind, ...]] = {
+_KINDS: dict[Finds, tuple[Kind, ...]] = {
     "boxes": ("bbox",),
     "masks": ("bbox", "segm"),
     "keypoints": ("bbox", "keypoints"),
@@ -46,7 +46,7 @@ class EncodedDetections:
         return [dict(entry) for image in sorted(self.found) for entry in self.found[image][kind]]
 
 
-def kinds_of(task: Task) -> tuple[Kind, ...]:
+def kinds_of(task: Finds) -> tuple[Kind, ...]:
     """Return what is scored of a model for ``task``."""
     return _KINDS[task]
 

@@ -12,7 +12,7 @@ from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.methods import prune
 from compressor.methods.ranked import Ranked
 from compressor.rates import Budget, PruneRequest
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 from compressor.zoo import find
 
 RELOAD = """

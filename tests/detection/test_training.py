@@ -20,8 +20,8 @@ from compressor.methods.ranking import make_plan
 from compressor.plan import PrunePlan
 from compressor.rates import PruneRequest, Share
 from compressor.shrink import shrink
+from compressor.tasks.recipe import Recipe
 from compressor.training import fine_tune
-from compressor.types import Recipe
 from compressor.zoo import find
 from compressor.zoo.architecture import Architecture
 from detection.evaluation import AveragePrecision
@@ -65,7 +65,7 @@ def overfitted(shared: Path) -> Overfitted:
     model = arch.build()
     plan = make_plan(model, arch, PruneRequest(target=Share(0.3)), CRITERIA.get("l1")()).plan
     small = shrink(model, plan)
-    data = DETECTION.open(f"coco:{shared}/data/coco_small", arch.input, small)
+    data = DETECTION.data.open(f"coco:{shared}/data/coco_small", arch.input, small)
     data = few_images(data)
     recipe = Recipe(
         epochs=120, batch_size=8, lr=0.03, warmup_epochs=10, nesterov=False, weight_decay=0, augment=False
@@ -77,7 +77,7 @@ def overfitted(shared: Path) -> Overfitted:
 
 def test_a_pruned_detector_overfits_eight_real_images(overfitted: Overfitted) -> None:
     assert overfitted.losses[-1] < overfitted.losses[0] / 5
-    score = DETECTION.score(overfitted.model, overfitted.data.test)
+    score = DETECTION.scoring.score(overfitted.model, overfitted.data.test)
     assert score.box50 is not None
     assert score.box50 > 90
 
@@ -128,7 +128,7 @@ def test_two_workers_have_the_losses_of_one(coco: Path, tmp_path: Path) -> None:
 
 def test_val_is_what_coco_calls_so_and_holdout_what_this_program_keeps_from_training(coco: Path) -> None:
     arch = architecture()
-    data = DETECTION.open(f"coco:{coco}", arch.input, arch.build())
+    data = DETECTION.data.open(f"coco:{coco}", arch.input, arch.build())
     assert data.images("val") is data.images("test") is data.test
     assert data.images("holdout") is data.val
     assert data.caution("val") == data.caution("test") == ""
@@ -138,7 +138,7 @@ def test_val_is_what_coco_calls_so_and_holdout_what_this_program_keeps_from_trai
 def test_the_draw_of_anchors_depends_on_epoch_and_image_alone(coco: Path) -> None:
     arch = architecture()
     model = arch.build().train()
-    data = DETECTION.open(f"coco:{coco}", arch.input, model)
+    data = DETECTION.data.open(f"coco:{coco}", arch.input, model)
     where = {"rank": 0, "world": 1, "device": torch.device("cpu")}
     batch = next(iter(data.train.training_batches(Recipe(batch_size=1), epoch=1, **where)))
     torch.manual_seed(1)
@@ -150,10 +150,10 @@ def test_the_draw_of_anchors_depends_on_epoch_and_image_alone(coco: Path) -> Non
 def test_losses_come_in_evaluation_mode_too_and_modes_are_kept(coco: Path) -> None:
     arch = architecture()
     model = arch.build()
-    data = DETECTION.open(f"coco:{coco}", arch.input, model)
+    data = DETECTION.data.open(f"coco:{coco}", arch.input, model)
     batch = next(iter(data.train.batches(2, device=torch.device("cpu"))))
     statistics = model.get_submodule("backbone.body.0.1").running_mean.clone()
-    loss = DETECTION.loss(model, batch, Recipe(), None)
+    loss = DETECTION.learning.loss(model, batch, Recipe(), None)
     assert loss.requires_grad
     assert not any(module.training for module in model.modules())
     assert torch.equal(model.get_submodule("backbone.body.0.1").running_mean, statistics)
@@ -165,7 +165,7 @@ def test_a_student_of_another_width_learns_the_teachers_attention(coco: Path) ->
     teacher = enlivened(arch.build())
     plan = make_plan(teacher, arch, PruneRequest(target=Share(0.5)), CRITERIA.get("l1")()).plan
     student = shrink(teacher, plan)
-    data = DETECTION.open(f"coco:{coco}", arch.input, student)
+    data = DETECTION.data.open(f"coco:{coco}", arch.input, student)
     recipe = Recipe(epochs=24, batch_size=4, lr=0.02, distill=1.0, nesterov=False, augment=False)
     history = fine_tune(student, data, recipe, teacher=teacher).history
     assert history[-1].train_loss < 0.95 * history[0].train_loss
@@ -184,15 +184,15 @@ def test_data_that_does_not_fit_is_refused(coco: Path) -> None:
     arch = architecture(num_classes=2)
     model = arch.build()
     with pytest.raises(UsageError, match="coco:DIR"):
-        DETECTION.open("digits", arch.input, model)
+        DETECTION.data.open("digits", arch.input, model)
     with pytest.raises(UsageError):
-        DETECTION.open(f"coco:{coco}", arch.input, model)
+        DETECTION.data.open(f"coco:{coco}", arch.input, model)
 
 
 def test_gradients_of_a_detector_serve_taylor(coco: Path) -> None:
     arch = architecture()
     model = arch.build()
-    data = DETECTION.open(f"coco:{coco}", arch.input, model)
+    data = DETECTION.data.open(f"coco:{coco}", arch.input, model)
     batches = data.train.batches(2, device=torch.device("cpu"))
     spec = PruneRequest(target=Share(0.3))
     planned = make_plan(model, arch, spec, CRITERIA.get("taylor")(), batches)

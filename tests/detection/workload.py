@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from compressor.training import distributed, fine_tune, init_from_env
-from compressor.types import Recipe
+from compressor.base import distributed
+from compressor.tasks.recipe import Recipe
+from compressor.training import fine_tune, init_from_env
 from compressor.zoo import find
 from detection.task import DETECTION
 
@@ -29,9 +30,9 @@ def main() -> None:
     model = arch.build()
     recipe = Recipe(epochs=2, batch_size=2, accumulate=arguments.accumulate, lr=0.005, nesterov=False)
     with init_from_env(torch.device("cpu")) as device:
-        data = DETECTION.open(f"coco:{arguments.coco}", arch.input, model)
+        data = DETECTION.data.open(f"coco:{arguments.coco}", arch.input, model)
         result = fine_tune(model, data, recipe, device=device)
-        score = DETECTION.score(model, data.test, device=device)
+        score = DETECTION.scoring.score(model, data.test, device=device)
         if distributed.rank() == 0:
             found = {
                 "losses": [record.train_loss for record in result.history],

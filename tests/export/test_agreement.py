@@ -11,13 +11,14 @@ from torch import nn
 
 from compressor.data import open_data
 from compressor.errors import ParityError
+from compressor.tasks.agreement import check_agreement
+from compressor.tasks.classification import CLASSIFICATION
+from compressor.tasks.opened import Pair
+from compressor.tasks.parity import Answers, ParityReport
 from compressor.types import InputSpec
-from export.agreement import check_agreement
 from export.backends import BACKENDS, Array, SessionOptions
 from export.backends.pytorch import TorchSession
-from export.parity import Answers, ParityReport
 from export.precision.int8 import to_int8
-from export.proof import COMPARISONS, Pair
 from export.to_onnx import export_onnx
 
 INPUTS = InputSpec(shapes=((3, 12, 12),))
@@ -62,8 +63,8 @@ def prove(model: nn.Module, file: Path, images: list[tuple[Array]]) -> ParityRep
         TorchSession(model, INPUTS, options) as reference,
         BACKENDS.get("onnxruntime").open(file, options) as candidate,
     ):
-        pair = Pair(file=file, inputs=INPUTS, precision="int8", batches=(1, 2, 8), exported=model)
-        return COMPARISONS["classification"](reference, candidate, pair, images)
+        pair = Pair(inputs=INPUTS, precision="int8", batches=(1, 2, 8), exported=model)
+        return CLASSIFICATION.serving.compare(reference, candidate, pair, images)
 
 
 def exchanged(file: Path, share: float, target: Path) -> Path:

@@ -10,9 +10,9 @@ from compressor.align import pad_to_multiple
 from compressor.channels import trace
 from compressor.plan import PrunePlan, removal
 from compressor.shrink import shrink
+from compressor.tasks.parity import relative_difference
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
-from export.parity import relative_difference
 from export.to_onnx import export_onnx
 
 

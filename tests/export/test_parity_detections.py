@@ -9,7 +9,7 @@ import pytest
 
 from compressor.errors import ParityError
 from compressor.types import InputSpec
-from export.parity_detections import MATCH_LIMITS, compare_detections
+from detection.parity.rows import MATCH_LIMITS, compare_detections
 
 INPUTS = InputSpec(shapes=((3, 64, 64), (2,)), ranges=((0.0, 1.0), (32.0, 64.0)))
 Outputs = dict[str, np.ndarray]

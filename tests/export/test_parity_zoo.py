@@ -10,10 +10,10 @@ from compressor.criteria import CRITERIA
 from compressor.methods.ranking import make_plan
 from compressor.rates import PruneRequest, Share
 from compressor.shrink import shrink
+from compressor.tasks.parity import compare
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
-from export.parity import compare
 from export.to_onnx import export_onnx
 
 MODELS = (

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from compressor.tasks.examples import example_arrays
 from compressor.types import InputSpec
-from export.model_io import example_arrays
 from export.to_onnx import export_onnx
 
 SIDES = InputSpec(shapes=((3, 6, 8),))

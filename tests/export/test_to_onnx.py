@@ -12,9 +12,9 @@ import torchvision
 from torch import Tensor, nn
 
 from compressor.errors import CompressError, UsageError
+from compressor.tasks.examples import example_arrays
 from compressor.types import InputSpec
 from export import onnx_files
-from export.model_io import example_arrays
 from export.to_onnx import export_onnx, file_digest
 
 

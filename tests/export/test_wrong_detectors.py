@@ -17,15 +17,16 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.ops import MultiScaleRoIAlign
 
 from compressor.errors import ParityError
+from compressor.tasks.parity import ParityReport
 from compressor.types import InputSpec
 from detection.deployed import deployed
+from detection.parity.proof import prove_detections
+from detection.parity.rows import canvas_noise
 from detection.stages import TAP
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
-from export.detector_proof import prove_detections
-from export.parity import ParityReport
-from export.parity_detections import canvas_noise
 from export.precision import to_fp16
+from export.proof import OpenedFile
 from export.taps import tapped_names, write_tapped
 from export.to_onnx import export_onnx
 
@@ -98,11 +99,10 @@ def prove(right: Right, file: Path, precision: str = "fp32") -> ParityReport:
     ):
         return prove_detections(
             reference,
-            candidate,
+            OpenedFile(session=candidate, path=file),
             canvas_noise(inputs),
             precision=precision,
             stages=module,
-            file=file,
         )
 
 

@@ -11,13 +11,14 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from compressor.errors import ParityError, UsageError
+from compressor.tasks.classification import CLASSIFICATION
+from compressor.tasks.opened import Pair, Precision
+from compressor.tasks.parity import ParityReport
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
-from export.parity import ParityReport
 from export.precision import to_fp16
 from export.precision.int8 import to_int8
-from export.proof import COMPARISONS, Pair, Precision
 from export.to_onnx import export_onnx
 
 ARCH = find("resnet20_cifar")
@@ -52,9 +53,9 @@ def prove(model: nn.Module, file: Path, precision: Precision) -> ParityReport:
         TorchSession(model, ARCH.input, options) as reference,
         BACKENDS.get("onnxruntime").open(file, options) as candidate,
     ):
-        pair = Pair(file=file, inputs=ARCH.input, precision=precision, batches=(1, 2, 8), exported=model)
+        pair = Pair(inputs=ARCH.input, precision=precision, batches=(1, 2, 8), exported=model)
         feeds = [(batch,) for batch in images()] if precision == "int8" else None
-        return COMPARISONS["classification"](reference, candidate, pair, feeds)
+        return CLASSIFICATION.serving.compare(reference, candidate, pair, feeds)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -178,11 +179,11 @@ def test_small_faults_are_found_in_single_precision(
 
 def test_too_few_images_prove_nothing(model: nn.Module, files: dict[Precision, Path]) -> None:
     options = SessionOptions(threads=1)
-    pair = Pair(file=files["int8"], inputs=ARCH.input, precision="int8", batches=(1, 2, 8), exported=model)
+    pair = Pair(inputs=ARCH.input, precision="int8", batches=(1, 2, 8), exported=model)
     with (
         TorchSession(model, ARCH.input, options) as reference,
         BACKENDS.get("onnxruntime").open(files["int8"], options) as candidate,
     ):
-        compared = COMPARISONS["classification"]
+        compared = CLASSIFICATION.serving.compare
         with pytest.raises(UsageError, match="1 images are too few"):
             compared(reference, candidate, pair, [(images()[0][:1],)])

@@ -30,10 +30,11 @@ from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
 from compressor.align import AlignReport, pad_to_multiple
 from compressor.rates import PruneRequest, Published, Share
+from compressor.tasks.parity import ParityReport, compare
 from compressor.zoo import Architecture, find
+from detection.parity.rows import MATCH_LIMITS, compare_detections_on
+from detection.task import detects
 from export.backends import BACKENDS, Array, SessionOptions
-from export.parity import ParityReport, compare
-from export.parity_detections import MATCH_LIMITS, compare_detections_on
 from export.to_onnx import export_onnx
 
 RESULTS: Final = results_of("alignment")
@@ -77,7 +78,7 @@ def measured(name: str, budget_s: float) -> list[Row]:
             apart[stem] = _compared(candidates[0], candidates[-1], arch)
         report = bench(
             candidates, backend="onnxruntime", options=SessionOptions(threads=2),
-            batches=(1,) if arch.task == "detection" else (1, 8), settings=MeasureSettings(budget_s=budget_s),
+            batches=(1,) if detects(arch.task) else (1, 8), settings=MeasureSettings(budget_s=budget_s),
         )  # fmt: skip
     document = report_to_json(report)
     rows = [_row(name, result, reports, apart) for result in document["results"]]
@@ -88,7 +89,7 @@ def _pruned(name: str) -> tuple[nn.Module, Architecture]:
     torch.manual_seed(0)
     arch_name, spec = SUBJECTS[name]
     arch = find(arch_name)
-    if arch.task == "detection":
+    if detects(arch.task):
         arch = arch.with_options(shapes=(CANVAS,))
     model = arch.build()
     small = pruned(arch, model, spec)
@@ -105,7 +106,7 @@ def _compared(plain: Candidate, padded: Candidate, arch: Architecture) -> Parity
     """Return how far the outputs of two files are apart, or stop the benchmark."""
     backend, options = BACKENDS.get("onnxruntime"), SessionOptions(threads=2)
     with plain.opened(backend, options) as expected, padded.opened(backend, options) as found:
-        if arch.task == "detection":
+        if detects(arch.task):
             return compare_detections_on(expected, found, _canvases(), limit=MATCH_LIMITS["fp32"])
         return compare(expected, found, plain.inputs, limit=SAME)
 

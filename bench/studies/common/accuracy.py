@@ -30,9 +30,9 @@ from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
 from compressor.rates import PruneRequest
 from compressor.shrink import shrink
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate
 from compressor.training.trainer import Trainer
-from compressor.types import Recipe
 from compressor.zoo import Architecture
 
 Row = dict[str, Any]

@@ -19,7 +19,7 @@ from bench.studies.common.accuracy import tuned
 from compressor.artifact import Artifact
 from compressor.data import DataSplits
 from compressor.scores import Moment
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 from compressor.zoo import Architecture, find
 from detection.coco import CocoSet
 from detection.task import DETECTION
@@ -67,7 +67,7 @@ def learned(name: str, coco: Path, work: Path) -> Learned:
     arch = find(name).with_options({**BOXES, **people}, ((3, *CANVAS),))
     torch.manual_seed(0)
     model = arch.build()
-    data = few_images(DETECTION.open(f"coco:{coco}", arch.input, model))
+    data = few_images(DETECTION.data.open(f"coco:{coco}", arch.input, model))
     assert isinstance(data.train, CocoSet)
     if not (work / name).exists():
         _trained(model, arch, data).save(work / name)
@@ -96,7 +96,7 @@ def large_objects(images: CocoSet, count: int) -> CocoSet:
 def _trained(model: nn.Module, arch: Architecture, data: DataSplits) -> Artifact:
     _damp(model)
     losses = tuned(model, data, RECIPE)
-    score = DETECTION.score(model, data.test)
+    score = DETECTION.scoring.score(model, data.test)
     print(f"{arch.name}: loss {losses[0]:.2f} to {losses[-1]:.3f}, {score.describe()}", flush=True)
     trained = Artifact.of(model, arch, "a handful of images learned by heart")
     trained = replace(trained, manifest=replace(trained.manifest, recipe=RECIPE))

@@ -3,7 +3,7 @@
 from typing import Final
 
 from compressor.rates import PruneRequest, Published
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 
 CHECKPOINTS: Final = {
     "resnet20_cifar": ("resnet20-12fca82f.th", 91.73),

@@ -30,8 +30,8 @@ from compressor.cost import measure
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
 from compressor.rates import PruneRequest, Published
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate
-from compressor.types import Recipe
 from compressor.zoo import find
 
 RESULTS: Final = results_of("criteria_accuracy")

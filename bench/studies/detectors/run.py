@@ -35,10 +35,11 @@ from compressor.methods.ranking import make_plan
 from compressor.plan import PrunePlan, plan_from_json, plan_to_json
 from compressor.rates import Budget, PruneRequest
 from compressor.shrink import shrink
+from compressor.tasks.examples import example_arrays
 from compressor.zoo import Architecture, find
 from export.backends import SessionOptions
 from export.metadata import metadata_of, read_input
-from export.model_io import example_arrays, input_names
+from export.model_io import input_names
 from export.to_onnx import export_onnx, file_digest
 
 RESULTS: Final = results_of("detectors")

@@ -24,10 +24,10 @@ from bench.studies.common.pruned import pruned
 from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
 from compressor.rates import PruneRequest, Published
+from compressor.tasks.examples import example_arrays
 from compressor.types import InputSpec
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions
-from export.model_io import example_arrays
 from export.precision import to_int8
 from export.to_onnx import export_onnx, file_digest
 

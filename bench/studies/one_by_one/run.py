@@ -31,8 +31,9 @@ from compressor.artifact.weights import load_weights
 from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet
 from compressor.rates import PruneRequest, Share
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate
-from compressor.types import InputSpec, Recipe
+from compressor.types import InputSpec
 from compressor.zoo import find
 
 RESULTS: Final = results_of("one_by_one")

@@ -2,8 +2,8 @@
 
 ``python -m bench.studies.precision_parity.run --shared FOLDER`` makes them. Each file goes the way of
 ``compress export``: converted, checked by ONNX's checker, run in ONNX Runtime and compared with PyTorch by
-the limits of `export.parity` and `export.parity_detections`. CIFAR networks have published weights, or those
-of a short epoch; the other classifiers random ones, with batch norms that know the statistics of their
+the limits of `compressor.tasks.parity` and `detection.parity`. CIFAR networks have published weights, or
+those of a short epoch; the other classifiers random ones, with batch norms that know the statistics of their
 inputs. Classifiers are compared on noise, in int8 on what ranges were measured on: CIFAR's training images,
 or noise. Detectors have learned a handful of images by heart (`bench.studies.common.learned`): ranges,
 comparison and average precision are of those.
@@ -35,16 +35,16 @@ from compressor.data import open_data
 from compressor.data.images import IndexedSet
 from compressor.errors import ParityError
 from compressor.scores import Moment
-from compressor.types import Recipe
+from compressor.tasks.examples import example_arrays
+from compressor.tasks.opened import Precision
+from compressor.tasks.recipe import Recipe
 from compressor.zoo import find
 from detection.coco import CocoSet
 from detection.task import DETECTION
 from export.backends import BACKENDS, SessionOptions
 from export.deploy import Calibration, Deployed, DeploySettings, deploy
 from export.metadata import read_exported
-from export.model_io import example_arrays
 from export.precision.calibration import Feeds
-from export.proof import Precision
 
 RESULTS: Final = results_of("precision_parity")
 CLASSIFIERS: Final = (
@@ -129,8 +129,8 @@ def _precision_of(path: Path, subject: Subject) -> Row:
     with BACKENDS.get("onnxruntime").open(path, SessionOptions(threads=2)) as session:
         file = read_exported(path)
         inputs, properties = file.input(), file.properties
-        model = DETECTION.remote(session.run, session.input_names, inputs, properties)
-        score = DETECTION.score(model, subject.images)
+        model = DETECTION.serving.remote(session.run, session.input_names, inputs, properties)
+        score = DETECTION.scoring.score(model, subject.images)
     pytorch_score = asdict(subject.artifact.manifest.scores[Moment("train")])
     return {"score": asdict(score), "pytorch_score": pytorch_score}
 
@@ -186,7 +186,7 @@ def _unpacked(data: Path, work: Path) -> Path:
 def _detector(name: str, coco: Path, work: Path) -> Subject:
     known = learned(name, coco, work)
     batches = known.images.batches(_BATCH, device=torch.device("cpu"))
-    feeds = [DETECTION.feeds(batch, known.artifact.input) for batch in batches]
+    feeds = [DETECTION.data.feeds(batch, known.artifact.input) for batch in batches]
     return Subject(artifact=known.artifact, feeds=feeds, images=known.images)
 
 

@@ -15,7 +15,7 @@ from compressor.methods.ranking import Batches
 from compressor.rates import Published, Target
 from compressor.rates.prices import PRICES, whole_price
 from compressor.rates.shots import ONLY, Paid, Shot, ShotLayout, dense_widths, request_of_shot
-from compressor.training import task
+from compressor.tasks import task
 from compressor.types import Cost
 from compressor.zoo import Architecture
 

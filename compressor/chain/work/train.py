@@ -7,8 +7,8 @@ from compressor.artifact import Artifact
 from compressor.chain.job import Job
 from compressor.chain.work import Stage
 from compressor.scores import Moment
+from compressor.tasks.recipe import Recipe
 from compressor.training import fine_tune
-from compressor.types import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,9 @@ from compressor.data.images import IndexedSet
 from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
 from compressor.rates import PruneRequest, Published, parse_rates
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate, fine_tune
-from compressor.types import InputSpec, Recipe
+from compressor.types import InputSpec
 from compressor.zoo import find
 
 CLASSES = 3

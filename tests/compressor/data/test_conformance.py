@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from compressor.data import DATASETS, DataSplits, open_data
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 
 RECIPE = Recipe(batch_size=8)
 

@@ -2,7 +2,8 @@ import numpy as np
 import torch
 
 from compressor.data.images import Augmentation, normalised, shifted, steps_in_epoch
-from compressor.types import InputSpec, Recipe
+from compressor.tasks.recipe import Recipe
+from compressor.types import InputSpec
 
 IMAGES = np.arange(1, 1 + 2 * 5 * 6 * 3, dtype=np.uint8).reshape(2, 5, 6, 3)
 

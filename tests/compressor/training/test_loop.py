@@ -12,9 +12,10 @@ from torch import nn
 from compressor.base.locks import owned
 from compressor.data import open_data
 from compressor.errors import ArtifactError, CompressError, UsageError
+from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate, fine_tune
 from compressor.training.checkpoint import Identity, RunFolder, _content
-from compressor.types import InputSpec, Recipe
+from compressor.types import InputSpec
 
 RECIPE = Recipe(epochs=2, batch_size=16, lr=0.05)
 
@@ -72,7 +73,16 @@ def test_the_best_epoch_is_what_the_model_ends_with(model, data, tmp_path):
 def test_the_log_has_one_line_per_epoch(model, data, tmp_path):
     result = fine_tune(model, data, RECIPE, run_dir=tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert lines == [dataclasses.asdict(record) for record in result.history]
+    assert lines == [record.document() for record in result.history]
+    assert list(lines[0]) == [
+        "epoch",
+        "lr",
+        "train_loss",
+        "val_quality",
+        "val_loss",
+        "seconds",
+        "images_per_s",
+    ]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "checkpoint.previous.pt",
         "checkpoint.pt",

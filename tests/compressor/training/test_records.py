@@ -1,7 +1,7 @@
 import pytest
 
+from compressor.tasks.recipe import Recipe
 from compressor.training.records import EpochRecord, best_epoch, finished
-from compressor.types import Recipe
 
 
 def history(*scores):
@@ -28,3 +28,10 @@ def test_patience(tops, patience, done):
 def test_no_patience_never_stops_early():
     assert not finished(history(*[(1, 1)] * 8), Recipe(epochs=9))
     assert finished(history(*[(1, 1)] * 9), Recipe(epochs=9))
+
+
+def test_without_validation_the_last_epoch_counts_and_nothing_stops_early():
+    records = history((None, None), (None, None), (None, None))
+    assert best_epoch(records) == 3
+    assert not finished(records, Recipe(epochs=9, patience=1))
+    assert records[0].describe() == "loss 0.0000, 0.0 images/s"

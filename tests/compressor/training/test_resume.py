@@ -95,3 +95,13 @@ def test_resuming_on_more_workers(tmp_path, alone):
     assert resumed["world"] == 2
     assert epochs_logged(tmp_path / "torn") == [1, 2, 3, 4]
     torch.testing.assert_close(curve(resumed), curve(alone), rtol=1e-4, atol=1e-6)
+
+
+def test_a_constraint_acts_on_the_gradients_of_all_workers(tmp_path):
+    alone = finish(tmp_path / "alone", "--collapse")
+    both = finish(tmp_path / "both", "--collapse", "--accumulate", "3", launcher=TORCHRUN)
+    for name, tensor in alone["weights"].items():
+        torch.testing.assert_close(both["weights"][name], tensor, rtol=1e-3, atol=1e-5)
+    spreads = [record["measures"]["spread"] for record in both["history"]]
+    assert spreads == sorted(spreads, reverse=True)
+    assert spreads[-1] < 0.8 * spreads[0]

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
+from compressor.tasks.recipe import Recipe
 from compressor.training import lr_at
-from compressor.types import Recipe
 
 
 def rates(recipe, steps_per_epoch):

@@ -11,9 +11,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from compressor.base import distributed
 from compressor.data import open_data
-from compressor.training import distributed, evaluate, fine_tune, init_from_env
-from compressor.types import InputSpec, Recipe
+from compressor.tasks.recipe import Recipe
+from compressor.training import FREE, Free, evaluate, fine_tune, init_from_env
+from compressor.types import InputSpec
 
 RECIPE = Recipe(epochs=4, batch_size=24, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1, ema=0.9, seed=3)
 
@@ -36,6 +38,23 @@ class Stalling:
             yield batch
 
 
+class Collapse(Free):
+    """Draws the filters of the first layer together, and keeps one weight of the last at zero."""
+
+    def before_step(self, model, lr):
+        layer = model[0].weight
+        layer.grad.copy_(layer.grad.mean(dim=0, keepdim=True) + 0.3 * (layer - layer.mean(dim=0)))
+
+    def after_step(self, model):
+        model[-1].weight[0, 0] = 0
+
+    def identity(self):
+        return {"kind": "collapse"}
+
+    def measure(self, model):
+        return {"spread": model[0].weight.std(dim=0).mean().item()}
+
+
 def build(*, norm):
     """Return a small network; with ``norm`` one that has buffers and random numbers of its own."""
     torch.manual_seed(1)
@@ -52,7 +71,10 @@ def run(arguments, device):
         data = dataclasses.replace(data, train=train)
     model = build(norm=arguments.norm)
     recipe = dataclasses.replace(RECIPE, accumulate=arguments.accumulate)
-    result = fine_tune(model, data, recipe, run_dir=arguments.run_dir, device=device, resume=arguments.resume)
+    result = fine_tune(
+        model, data, recipe, run_dir=arguments.run_dir, device=device, resume=arguments.resume,
+        constraint=Collapse() if arguments.collapse else FREE,
+    )  # fmt: skip
     accuracy = evaluate(model, data.test, batch_size=7, device=device)
     return {
         "best_epoch": result.best_epoch,
@@ -69,6 +91,7 @@ def main():
     parser.add_argument("--out", type=Path)
     parser.add_argument("--stall", type=int, default=0)
     parser.add_argument("--accumulate", type=int, default=1)
+    parser.add_argument("--collapse", action="store_true")
     parser.add_argument("--norm", action="store_true")
     parser.add_argument("--resume", action="store_true")
     arguments = parser.parse_args()

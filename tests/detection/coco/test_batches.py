@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from compressor.data.images import steps_in_epoch
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 from detection.coco import open_coco
 from detection.coco.batches import draw_batches, shape_groups
 from detection.coco.prefetch import in_order

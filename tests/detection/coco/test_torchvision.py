@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchvision
 
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 from detection.coco import open_coco
 
 DETECTORS = {

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from compressor.errors import BackendMissingError, UsageError
+from compressor.tasks.examples import example_arrays
 from compressor.types import InputSpec
 from export.backends import BACKENDS, Backend, Session, SessionOptions, file_suffixes, usual_backends
 from export.backends.ort import BoundOrtSession, OrtSession
 from export.backends.pytorch import TorchSession
-from export.model_io import example_arrays
 
 
 @pytest.fixture

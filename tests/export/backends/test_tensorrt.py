@@ -8,11 +8,11 @@ import pytest
 from torch import nn
 
 from compressor.errors import BackendMissingError, UsageError
+from compressor.tasks.parity import compare
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.backends.tensorrt import TensorRtBackend
-from export.parity import compare
 from export.tensorrt.build import build_engine
 from export.tensorrt.load import EngineOptions
 from export.tensorrt.presence import missing_tensorrt

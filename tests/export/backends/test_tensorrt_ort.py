@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from compressor.errors import BackendMissingError, UsageError
+from compressor.tasks.parity import compare
 from compressor.types import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.backends.ort_tensorrt import (
@@ -26,7 +27,6 @@ from export.backends.ort_tensorrt import (
     user_cache,
 )
 from export.backends.pytorch import TorchSession
-from export.parity import compare
 from export.tensorrt.device import GpuFacts
 from export.tensorrt.source import OnnxSource
 

@@ -8,9 +8,9 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from compressor.errors import UsageError
+from compressor.tasks.parity import relative_difference
 from export.backends import Array
 from export.metadata import read_properties
-from export.parity import relative_difference
 from export.precision import precision_report, to_fp16
 
 Export = Callable[[str], Path]

@@ -9,10 +9,10 @@ from onnx import numpy_helper
 
 from compressor.artifact.weights import load_weights
 from compressor.errors import UsageError
+from compressor.tasks.parity import relative_difference
 from compressor.zoo import find
 from export.backends import Array
 from export.metadata import read_properties
-from export.parity import relative_difference
 from export.precision import Int8Settings, precision_report, to_int8
 from export.to_onnx import export_onnx
 

@@ -14,11 +14,11 @@ from torch import nn
 
 from compressor.base.documents import encode
 from compressor.errors import ArtifactError, BackendMissingError, CompressError, UsageError
+from compressor.tasks.parity import compare
 from compressor.types import InputSpec
 from export.backends import SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import read_input
-from export.parity import compare
 from export.tensorrt.build import build_engine
 from export.tensorrt.load import EngineOptions, load_engine
 from export.tensorrt.session import MOST_SHAPES, EngineSession

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from compressor.errors import UsageError
-from compressor.training.losses import distillation_loss, logits_of, training_loss
-from compressor.types import Recipe
+from compressor.tasks.losses import distillation_loss, logits_of, training_loss
+from compressor.tasks.recipe import Recipe
 
 # softmax of (log 3, 0) is (3/4, 1/4), of (0, 0) is (1/2, 1/2)
 TEACHER = torch.tensor([[math.log(3), 0.0]])

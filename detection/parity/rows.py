@@ -1,18 +1,18 @@
 """Does an exported detector find what the original finds?
 
 Rows of detections cannot be compared one by one: a rounding error may swap two neighbours in the ranking.
-Three things are looked at instead. What is returned must be *sound* (`export.soundness`). What is *discrete*
-is matched: same label, boxes that overlap, scores that agree. Near ties at thresholds, top-k and suppression
+Three things are looked at instead. What is returned must be *sound* (`soundness`). What is *discrete* is
+matched: same label, boxes that overlap, scores that agree. Near ties at thresholds, top-k and suppression
 flip under rounding, in a network with random weights by the per cent; so the share without a partner is held
 against the reference's own churn, PyTorch against PyTorch with noise of rounding size on its features. And
 what is *continuous*, masks and heat maps, is compared number by number with what PyTorch makes of the file's
 own boxes.
 
-A file that shows its inner values is compared stage by stage instead, see `export.parity_stages`; this is for
+A file that shows its inner values is compared stage by stage instead (`detection.parity.stages`); this is for
 engines, and for graphs whose shapes depend on data.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,12 +22,18 @@ import torch
 from torch import Tensor
 
 from compressor.errors import ParityError
+from compressor.tasks.examples import example_arrays
+from compressor.tasks.opened import Array, Images, Runnable
+from compressor.tasks.parity import (
+    ParityCase,
+    ParityReport,
+    correlation_over_inputs,
+    relative_difference,
+    run_on,
+)
 from compressor.types import InputSpec
+from detection.parity.soundness import check_alike, check_sound, used_rows
 from detection.reference import match
-from export.backends import Array, Session
-from export.model_io import example_arrays
-from export.parity import ParityCase, ParityReport, correlation_over_inputs, relative_difference, run_on
-from export.soundness import check_alike, check_sound, used_rows
 
 AGAIN: Final = "the exported file is not equivalent: export again from the same weights, or in fp32."
 """What to do about a detector's file that differs."""
@@ -94,8 +100,8 @@ layers deep. In int8 the share is generous as it is.
 
 
 def compare_detections(
-    reference: Session,
-    candidate: Session,
+    reference: Runnable,
+    candidate: Runnable,
     inputs: InputSpec,
     *,
     batches: Sequence[int] = (1, 1, 1, 1, 2),
@@ -134,9 +140,9 @@ def canvas_noise(
 
 
 def compare_detections_on(
-    reference: Session,
-    candidate: Session,
-    feeds: Iterable[Sequence[Array]],
+    reference: Runnable,
+    candidate: Runnable,
+    feeds: Images,
     *,
     limit: MatchLimit,
     stages: Stages | None = None,

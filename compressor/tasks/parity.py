@@ -10,7 +10,7 @@ with a of the reference and b of the candidate; also names, shapes and types mus
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -18,9 +18,9 @@ from typing import Final
 import numpy as np
 
 from compressor.errors import ParityError, UsageError
+from compressor.tasks.examples import example_arrays
+from compressor.tasks.opened import Array, Images, Runnable
 from compressor.types import InputSpec
-from export.backends import Array, Session
-from export.model_io import example_arrays
 
 PARITY_LIMITS: Final[Mapping[str, float]] = MappingProxyType({"fp32": 1e-4, "fp16": 1e-2, "int8": 0.5})
 """Largest relative difference per precision, the only such table.
@@ -105,8 +105,8 @@ class ParityReport:
 
 
 def compare(
-    reference: Session,
-    candidate: Session,
+    reference: Runnable,
+    candidate: Runnable,
     inputs: InputSpec,
     *,
     batches: Sequence[int] = SERVED_BATCHES,
@@ -147,9 +147,9 @@ def noise_feeds(
 
 
 def compare_on(
-    reference: Session,
-    candidate: Session,
-    feeds: Iterable[Sequence[Array]],
+    reference: Runnable,
+    candidate: Runnable,
+    feeds: Images,
     *,
     limit: float,
     correlation: float = MIN_CORRELATION["fp32"],
@@ -164,7 +164,7 @@ def compare_on(
     return judged(run_both(reference, candidate, feeds), limit=limit, correlation=correlation)
 
 
-def run_both(reference: Session, candidate: Session, feeds: Iterable[Sequence[Array]]) -> list[Answers]:
+def run_both(reference: Runnable, candidate: Runnable, feeds: Images) -> list[Answers]:
     """Return what both sessions compute for each of the inputs.
 
     Raises:
@@ -240,7 +240,7 @@ def _check_request(batches: Sequence[int], cases: int, limit: float) -> None:
         raise UsageError(f"parity limit is {limit}", "give a number from 0, for instance 1e-4")
 
 
-def run_on(session: Session, arrays: Sequence[Array]) -> dict[str, Array]:
+def run_on(session: Runnable, arrays: Sequence[Array]) -> dict[str, Array]:
     """Return a session's outputs for arrays in the order of its inputs."""
     return session.run(dict(zip(session.input_names, arrays, strict=True)))
 

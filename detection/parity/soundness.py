@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.errors import ParityError
-from export.backends import Array
+from compressor.tasks.opened import Array
 
 
 def used_rows(outputs: Mapping[str, Array]) -> NDArray[np.bool_]:

@@ -7,9 +7,8 @@ what is discrete row by row: on the same inputs next to nothing flips. Since the
 without a gap, a file whose stages are all right is right.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol, runtime_checkable
 
@@ -18,13 +17,12 @@ import torch
 from torch import Tensor
 
 from compressor.errors import ParityError
+from compressor.tasks.opened import Array, Images, OpenFile, Runnable
+from compressor.tasks.parity import ParityCase, ParityReport, run_on
+from detection.parity.rows import AGAIN, difference_within, nothing_detected
+from detection.parity.soundness import check_sound
 from detection.reference import match
 from detection.stages import TAP, Ranked, Stage
-from export.backends import Array, Session
-from export.parity import ParityCase, ParityReport, run_on
-from export.parity_detections import AGAIN, difference_within, nothing_detected
-from export.soundness import check_sound
-from export.taps import tapped_names
 
 _SLIVER_PX: Final = 1e-2  # what is narrower is no detection, and rounding decides how it overlaps
 _NOTHING: Final = 1e-6  # scores below are none: runtimes flush them to 0 where PyTorch returns 1e-40
@@ -70,14 +68,12 @@ STAGE_LIMITS: Final[Mapping[str, StageLimit]] = MappingProxyType(
 """By precision. Top-k and suppression compute in fp32 in all of them: their limits are the same."""
 
 
-def is_staged(module: object, file: Path) -> bool:
-    """Return whether ``file`` shows all the inner values of ``module``, so that stages can be compared."""
-    return isinstance(module, Staged) and file.suffix == ".onnx" and set(module.inner()) <= tapped_names(file)
+def is_staged(module: object, file: OpenFile) -> bool:
+    """Return whether ``file`` can show all the inner values of ``module``, so that stages can be compared."""
+    return isinstance(module, Staged) and set(module.inner()) <= file.inner()
 
 
-def compare_stages(
-    module: Staged, tapped: Session, feeds: Iterable[Sequence[Array]], limit: StageLimit
-) -> ParityReport:
+def compare_stages(module: Staged, tapped: Runnable, feeds: Images, limit: StageLimit) -> ParityReport:
     """Compare every stage of a file with PyTorch's on the same inputs.
 
     Args:
@@ -109,7 +105,7 @@ def compare_stages(
     )
 
 
-def _values(tapped: Session, arrays: Sequence[Array]) -> dict[str, Tensor]:
+def _values(tapped: Runnable, arrays: Sequence[Array]) -> dict[str, Tensor]:
     """Return everything that the file computes, by name, with what it was given."""
     outputs = run_on(tapped, arrays)
     check_sound(outputs, "the file")

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compressor.base import distributed
 from compressor.data import ImageSet
 from compressor.errors import NotFiniteError, UsageError
 from compressor.modes import evaluation
 from compressor.scores import Accuracy
-from compressor.training import distributed
-from compressor.training.losses import logits_of
+from compressor.tasks.losses import logits_of
 
 
 def evaluate(

@@ -3,8 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import UsageError
-from compressor.training import recipe_from_table, recipe_from_toml, recipe_to_toml
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe, recipe_from_table, recipe_from_toml, recipe_to_toml
 
 POSITIVE = st.floats(min_value=1e-12, max_value=1e12)
 SHARE = st.floats(min_value=0, max_value=1)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from compressor.errors import ParityError
-from export.parity import Answers
+from compressor.tasks.parity import Answers
 
 LEAST_AGREEMENT: Final = 0.9
 """Share of the clear images for which both must name the same class."""

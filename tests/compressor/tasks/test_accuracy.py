@@ -6,7 +6,9 @@ from torch import nn
 
 from compressor.data import open_data
 from compressor.errors import NotFiniteError, UsageError
-from compressor.training import TASKS, evaluate, task
+from compressor.tasks import task
+from compressor.tasks.accuracy import evaluate
+from compressor.tasks.task import TASKS
 from compressor.types import InputSpec
 
 
@@ -36,7 +38,8 @@ def test_fewer_than_five_classes():
     assert evaluate(nn.Identity(), Fixed(torch.eye(3), torch.tensor([1, 1, 1]))).top5 == 100
 
 
-def test_every_module_keeps_its_own_mode(data):
+def test_every_module_keeps_its_own_mode():
+    data = open_data("synthetic:80x3x8x8", InputSpec(shapes=((3, 8, 8),)))
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192), nn.Linear(192, 10))
     model[1].eval()
     before = model[1].running_mean.clone()
@@ -62,6 +65,6 @@ def test_criteria_look_at_as_many_images_by_every_road():
     inputs = InputSpec(shapes=((3, 4, 4),))
     for name, images in (("classification", 1024),):
         data = open_data("synthetic:1500x3x4x4", inputs)
-        seen = sum(TASKS.get(name).size(batch) for batch in task.calibration(data))
+        seen = sum(TASKS.get(name).data.size(batch) for batch in task.calibration(data))
         assert seen == images
-    assert TASKS.get("detection").calibration_images == 32
+    assert TASKS.get("detection").data.calibration_images == 32

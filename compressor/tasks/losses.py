@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compressor.errors import UsageError
-from compressor.types import Recipe
+from compressor.tasks.recipe import Recipe
 
 
 def training_loss(recipe: Recipe, logits: Tensor, labels: Tensor, teacher_logits: Tensor | None) -> Tensor:

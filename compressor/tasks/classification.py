@@ -1,7 +1,6 @@
 """The task of naming the class of an image."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -9,37 +8,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from compressor.data import Batch, DataSplits, ImageSet, open_data
+from compressor.data import USUAL_TASK, Batch, DataSplits, ImageSet, open_data
 from compressor.errors import UsageError
 from compressor.modes import evaluation
 from compressor.scores import Accuracy
-from compressor.training.losses import logits_of, training_loss
-from compressor.training.scoring import evaluate
-from compressor.training.task import TASKS, Run
-from compressor.types import InputSpec, Recipe
+from compressor.tasks.accuracy import evaluate
+from compressor.tasks.logits import compare_logits
+from compressor.tasks.losses import logits_of, training_loss
+from compressor.tasks.opened import Images, OpenFile, Pair, Run, Runnable
+from compressor.tasks.parity import ParityReport
+from compressor.tasks.recipe import Recipe
+from compressor.tasks.task import TASKS, Task
+from compressor.types import InputSpec
 
 
-class Classification:
-    """Models that return logits of shape (n, classes)."""
+class LabelledImages:
+    """Images with one label each."""
 
     batch_size = 128
     calibration_images = 1024
-    recipe = Recipe()
-    companion: Path | None = None
-
-    def properties(self, model: nn.Module) -> dict[str, str]:
-        """Return nothing: shapes say it all."""
-        return {}
-
-    def remote(
-        self, run: Run, names: Sequence[str], inputs: InputSpec, properties: Mapping[str, str]
-    ) -> nn.Module:
-        """Return a module whose logits are the session's first output."""
-        return _Remote(run, names[0])
-
-    def feeds(self, batch: Batch, inputs: InputSpec) -> tuple[NDArray[Any], ...]:
-        """Return the images, which are normalised already."""
-        return (batch[0].cpu().numpy(),)
 
     def open(self, spec: str, inputs: InputSpec, model: nn.Module) -> DataSplits:
         """Open a data set whose labels fit the model's outputs."""
@@ -48,7 +35,8 @@ class Classification:
     def check(self, model: nn.Module, data: DataSplits) -> None:
         """Refuse a model with fewer classes than the data."""
         device = next(model.parameters()).device
-        images, _ = next(iter(data.val.batches(1, device=device)))
+        split = data.val if len(data.val) else data.train
+        images, _ = next(iter(split.batches(1, device=device)))
         with evaluation(model), torch.no_grad():
             classes = logits_of(model, images).shape[1]
         if classes < data.classes:
@@ -67,19 +55,29 @@ class Classification:
         parts = min(parts, len(labels))
         return list(zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True))
 
-    def run(self, model: nn.Module, batch: Batch) -> object:
-        """Return the model's output."""
-        return model(batch[0])
+    def feeds(self, batch: Batch, inputs: InputSpec) -> tuple[NDArray[Any], ...]:
+        """Return the images, which are normalised already."""
+        return (batch[0].cpu().numpy(),)
 
-    def teach(self, teacher: nn.Module, batch: Batch) -> Tensor:
-        """Return the teacher's logits."""
-        return logits_of(teacher, batch[0])
+
+class CrossEntropy:
+    """Cross-entropy of logits."""
+
+    recipe = Recipe()
 
     def loss(self, model: nn.Module, batch: Batch, recipe: Recipe, taught: object | None) -> Tensor:
         """Return cross-entropy, mixed with distillation where there is a teacher."""
         images, labels = batch
         assert taught is None or isinstance(taught, Tensor)
         return training_loss(recipe, logits_of(model, images), labels, taught)
+
+    def teach(self, teacher: nn.Module, batch: Batch) -> Tensor:
+        """Return the teacher's logits."""
+        return logits_of(teacher, batch[0])
+
+
+class TopClasses:
+    """Top-1 and top-5."""
 
     def score(
         self,
@@ -90,7 +88,41 @@ class Classification:
         device: torch.device | None = None,
     ) -> Accuracy:
         """Return top-1 and top-5."""
-        return evaluate(model, images, batch_size=batch_size or self.batch_size, device=device)
+        return evaluate(model, images, batch_size=batch_size or LabelledImages.batch_size, device=device)
+
+    def run(self, model: nn.Module, batch: Batch) -> object:
+        """Return the model's output."""
+        return model(batch[0])
+
+
+class Logits:
+    """Files whose output is what the model returns."""
+
+    companion = None
+
+    def properties(self, model: nn.Module) -> dict[str, str]:
+        """Return nothing: shapes say it all."""
+        return {}
+
+    def remote(
+        self, run: Run, names: Sequence[str], inputs: InputSpec, properties: Mapping[str, str]
+    ) -> nn.Module:
+        """Return a module whose logits are the session's first output."""
+        return _Remote(run, names[0])
+
+    def shapes(self, inputs: InputSpec) -> tuple[tuple[int, ...], ...]:
+        """Return the file's own."""
+        return inputs.shapes
+
+    def remarks(self, model: nn.Module) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
+    def compare(
+        self, reference: Runnable, candidate: OpenFile, pair: Pair, images: Images | None
+    ) -> ParityReport:
+        """Compare every output number by number; quantised files also by the classes that they name."""
+        return compare_logits(reference, candidate, pair, images)
 
 
 class _Remote(nn.Module):
@@ -111,5 +143,7 @@ def _classes(model: nn.Module, inputs: InputSpec) -> int | None:
     return int(out.shape[1]) if isinstance(out, Tensor) and out.ndim == 2 else None
 
 
-CLASSIFICATION: Final = Classification()
-TASKS.register("classification")(CLASSIFICATION)
+CLASSIFICATION: Final = Task(
+    data=LabelledImages(), learning=CrossEntropy(), scoring=TopClasses(), serving=Logits()
+)
+TASKS.register(USUAL_TASK)(CLASSIFICATION)

@@ -1,0 +1,1 @@
+"""Is an exported detector the one that it was made from?"""
