@@ -23,8 +23,6 @@ from compressor.errors import CompressError
 from compressor.modes import evaluation, unfused_attention
 from compressor.types import Cost
 
-Floats = NDArray[np.float64]
-
 AGREEMENT = 0.02
 """Largest relative difference between thop and FlopCounterMode on the layers that both count."""
 
@@ -35,43 +33,55 @@ class CostModel:
 
     Every parameter's size is a product of axis widths, every width is a sum of kept units, and a layer's
     MACs are its weight's size times the number of positions at which it is applied. Parameters with the
-    same axes are one term of both sums. Numbers are whole and below 2**53, so that doubles hold them exactly.
+    same axes are one term of both sums.
 
     Attributes:
-        widths: positions per unit of each group on each kind of axis, (kinds, groups).
-        axes_of: kinds of axis of each term, padded with the last kind, which is always 1; (terms, 4).
+        part_group: groups that carry positions of some kind of axis, kind by kind; (parts,).
+        part_width: positions per unit of that group; (parts,).
+        part_start: where the parts of each kind begin; (kinds,).
+        axes_of: kinds of axis of each term, padded with one more kind, which is always 1; (terms, 4).
         params_of: parameters per product of widths; (terms,).
         macs_of: MACs per product of widths; (terms,).
         fixed_params: elements of parameters outside the trace.
     """
 
-    widths: Floats
+    part_group: Ids
+    part_width: Ids
+    part_start: Ids
     axes_of: Ids
-    params_of: Floats
-    macs_of: Floats
+    params_of: Ids
+    macs_of: Ids
     fixed_params: int
 
     def __call__(self, kept: Ids) -> Cost:
         """Return the cost when group g keeps ``kept[g]`` units."""
         return Cost(params=int(self.params(kept[None])[0]), macs=int(self.macs(kept[None])[0]))
 
-    def params(self, kept: Ids) -> Floats:
+    def params(self, kept: Ids) -> Ids:
         """Return the parameters of each network, (networks, groups) -> (networks,)."""
-        return self.params_of @ self._products(kept) + self.fixed_params
+        return _weighted(self.params_of, self._products(kept)) + self.fixed_params
 
-    def macs(self, kept: Ids) -> Floats:
+    def macs(self, kept: Ids) -> Ids:
         """Return the MACs of each network, (networks, groups) -> (networks,)."""
-        return self.macs_of @ self._products(kept)
+        return _weighted(self.macs_of, self._products(kept))
 
-    def _products(self, kept: Ids) -> Floats:
+    def _products(self, kept: Ids) -> Ids:
         """Return the product of widths of each term, (terms, networks)."""
-        width = np.vstack([self.widths @ kept.T.astype(np.float64), np.ones(len(kept))])
+        width = np.ones((len(self.part_start) + 1, len(kept)), dtype=np.int64)
+        parts = kept.T[self.part_group] * self.part_width[:, None]
+        width[:-1] = np.add.reduceat(parts, self.part_start) if len(parts) else 0
         first, *others = self.axes_of.T
-        product: Floats = width[first]
+        product: Ids = width[first]
         for kinds in others:
-            changing = np.flatnonzero(kinds < len(self.widths))
+            changing = np.flatnonzero(kinds < len(self.part_start))
             product[changing] *= width[kinds[changing]]
         return product
+
+
+def _weighted(weights: Ids, products: Ids) -> Ids:
+    # no matrix product: of so few numbers, starting the threads of one costs more than it saves
+    total: Ids = (weights[:, None] * products).sum(axis=0)
+    return total
 
 
 def cost_model(graph: ChannelGraph) -> CostModel:
@@ -89,20 +99,21 @@ def cost_model(graph: ChannelGraph) -> CostModel:
     one = len(kinds)
     padded = [([*kind_of.reshape(-1)[r].tolist()] + [one] * 4)[:4] for r in rows.values()]
     terms, term_of = np.unique(np.array(padded, dtype=np.int64).reshape(-1, 4), axis=0, return_inverse=True)
-    params = [scale[name] for name in graph.shapes]
-    macs = [scale[name] * graph.positions.get(name, 0) for name in graph.shapes]
+    kind, group = np.nonzero(kinds)
     return CostModel(
-        widths=kinds.astype(np.float64),
+        part_group=group,
+        part_width=kinds[kind, group],
+        part_start=np.searchsorted(kind, np.arange(one)),
         axes_of=terms,
-        params_of=_summed(params, term_of, len(terms)),
-        macs_of=_summed(macs, term_of, len(terms)),
+        params_of=_summed([scale[name] for name in rows], term_of, len(terms)),
+        macs_of=_summed([scale[n] * graph.positions.get(n, 0) for n in rows], term_of, len(terms)),
         fixed_params=graph.fixed_params,
     )
 
 
-def _summed(values: Sequence[int], term_of: Ids, terms: int) -> Floats:
-    total: Floats = np.zeros(terms)
-    np.add.at(total, term_of.reshape(-1), np.array(values, dtype=np.float64))
+def _summed(values: Sequence[int], term_of: Ids, terms: int) -> Ids:
+    total: Ids = np.zeros(terms, dtype=np.int64)
+    np.add.at(total, term_of.reshape(-1), np.array(values, dtype=np.int64))
     return total
 
 

@@ -51,6 +51,19 @@ def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code + use], cwd=tmp_path, check=True, capture_output=True)
 
 
+def test_the_price_of_contributing_works(tmp_path: Path) -> None:
+    code = blocks("CONTRIBUTING.md", "python")[2]
+    assert 'PRICES.register("blocks")' in code
+    use = "\nimport sys\nfrom compressor.cli import main\nsys.argv = ['compress', *sys.argv[1:]]\nmain()\n"
+    words = ["prune", "resnet20_cifar", "--budget", "blocks=0.5", "--dry-run", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", code + use, *words], cwd=tmp_path, check=True, capture_output=True
+    )
+    groups = json.loads(done.stdout)["plan"]["groups"]
+    before, after = (sum(-(-group[width] // 16) for group in groups) for width in ("size", "kept"))
+    assert after <= 0.5 * before
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
