@@ -24,8 +24,6 @@ from compressor.errors import CompressError
 from compressor.modes import evaluation, unfused_attention
 from compressor.types import Cost
 
-Floats = NDArray[np.float64]
-
 AGREEMENT = 0.02
 """Largest relative difference between thop and FlopCounterMode on the layers that both count."""
 
@@ -36,44 +34,55 @@ class CostModel:
 
     Every parameter's size is a product of axis widths, every width is a sum of kept units, and a layer's
     MACs are its weight's size times the number of positions at which it is applied. A self-tracing module
-    says the same of the weights that it hides. Weights with the same axes are one term of both sums. Numbers
-    are whole and below 2**53, so that doubles hold them exactly.
+    says the same of the weights that it hides. Weights with the same axes are one term of both sums.
 
     Attributes:
-        widths: positions per unit of each group on each kind of axis, (kinds, groups).
-        axes_of: kinds of axis of each term, padded with the last kind, which is always 1; (terms, most axes).
+        part_group: groups that carry positions of some kind of axis, kind by kind; (parts,).
+        part_width: positions per unit of that group; (parts,).
+        part_start: where the parts of each kind begin; (kinds,).
+        axes_of: kinds of axis of each term, padded with one more kind, which is always 1; (terms, most axes).
         params_of: parameters per product of widths; (terms,).
         macs_of: multiply-adds per product of widths, for one image; (terms,).
         fixed_params: elements of parameters outside the trace.
     """
 
-    widths: Floats
+    part_group: Ids
+    part_width: Ids
+    part_start: Ids
     axes_of: Ids
-    params_of: Floats
-    macs_of: Floats
+    params_of: Ids
+    macs_of: Ids
     fixed_params: int
 
     def __call__(self, kept: Ids) -> Cost:
         """Return the cost when group g keeps ``kept[g]`` units."""
         return Cost(params=int(self.params(kept[None])[0]), macs=int(self.macs(kept[None])[0]))
 
-    def params(self, kept: Ids) -> Floats:
+    def params(self, kept: Ids) -> Ids:
         """Return the parameters of each network, (networks, groups) -> (networks,)."""
-        return self.params_of @ self._products(kept) + self.fixed_params
+        return _weighted(self.params_of, self._products(kept)) + self.fixed_params
 
-    def macs(self, kept: Ids) -> Floats:
+    def macs(self, kept: Ids) -> Ids:
         """Return the MACs of each network, (networks, groups) -> (networks,)."""
-        return self.macs_of @ self._products(kept)
+        return _weighted(self.macs_of, self._products(kept))
 
-    def _products(self, kept: Ids) -> Floats:
+    def _products(self, kept: Ids) -> Ids:
         """Return the product of widths of each term, (terms, networks)."""
-        width = np.vstack([self.widths @ kept.T.astype(np.float64), np.ones(len(kept))])
+        width = np.ones((len(self.part_start) + 1, len(kept)), dtype=np.int64)
+        parts = kept.T[self.part_group] * self.part_width[:, None]
+        width[:-1] = np.add.reduceat(parts, self.part_start) if len(parts) else 0
         first, *others = self.axes_of.T
-        product: Floats = width[first]
+        product: Ids = width[first]
         for kinds in others:
-            changing = np.flatnonzero(kinds < len(self.widths))
+            changing = np.flatnonzero(kinds < len(self.part_start))
             product[changing] *= width[kinds[changing]]
         return product
+
+
+def _weighted(weights: Ids, products: Ids) -> Ids:
+    # no matrix product: of so few numbers, starting the threads of one costs more than it saves
+    total: Ids = (weights[:, None] * products).sum(axis=0)
+    return total
 
 
 def cost_model(graph: ChannelGraph) -> CostModel:
@@ -84,15 +93,18 @@ def cost_model(graph: ChannelGraph) -> CostModel:
     for row, entry in enumerate(entries):
         widths[row] = np.bincount(entry.group, minlength=len(graph.groups)) // sizes
     kinds, kind_of = np.unique(widths, axis=0, return_inverse=True)
+    one = len(kinds)
     most = max((len(weight.rows) for weight in weights), default=0) or 1
     padded = [
-        [*kind_of.reshape(-1)[weight.rows].tolist(), *[len(kinds)] * (most - len(weight.rows))]
-        for weight in weights
+        [*kind_of.reshape(-1)[weight.rows].tolist(), *[one] * (most - len(weight.rows))] for weight in weights
     ]
     rows = np.array(padded, dtype=np.int64).reshape(len(weights), most)
     terms, term_of = np.unique(rows, axis=0, return_inverse=True)
+    kind, group = np.nonzero(kinds)
     return CostModel(
-        widths=kinds.astype(np.float64),
+        part_group=group,
+        part_width=kinds[kind, group],
+        part_start=np.searchsorted(kind, np.arange(one)),
         axes_of=terms,
         params_of=_summed([weight.params for weight in weights], term_of, len(terms)),
         macs_of=_summed([weight.macs for weight in weights], term_of, len(terms)),
@@ -100,9 +112,9 @@ def cost_model(graph: ChannelGraph) -> CostModel:
     )
 
 
-def _summed(values: Sequence[int], term_of: Ids, terms: int) -> Floats:
-    total: Floats = np.zeros(terms)
-    np.add.at(total, term_of.reshape(-1), np.array(values, dtype=np.float64))
+def _summed(values: Sequence[int], term_of: Ids, terms: int) -> Ids:
+    total: Ids = np.zeros(terms, dtype=np.int64)
+    np.add.at(total, term_of.reshape(-1), np.array(values, dtype=np.int64))
     return total
 
 

@@ -46,9 +46,9 @@ def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:
     code = blocks("CONTRIBUTING.md", "python")[1]
     assert '@CRITERIA.register("linf")' in code
     use = (
-        "\nfrom compressor.methods.ranking import make_plan\nfrom compressor.types import PruneRequest\n"
+        "\nfrom compressor.methods.ranking import make_plan\nfrom compressor.rates import PruneRequest, Share\n"
         "from compressor.zoo import find\narch = find('resnet20_cifar')\n"
-        "make_plan(arch.build(), arch, PruneRequest(target='rate', fraction=0.5), CRITERIA.get('linf')())\n"
+        "make_plan(arch.build(), arch, PruneRequest(target=Share(0.5)), CRITERIA.get('linf')())\n"
     )
     subprocess.run([sys.executable, "-c", code + use], cwd=tmp_path, check=True, capture_output=True)
 
@@ -65,6 +65,19 @@ def test_the_study_of_contributing_gets_its_section(tmp_path: Path, monkeypatch:
     assert page(study.parent.name).endswith(
         "\n## Powers of two\n\n| model | speed-up |\n| --- | ---: |\n| resnet18 | 1.50 |\n"
     )
+
+
+def test_the_price_of_contributing_works(tmp_path: Path) -> None:
+    (code,) = (code for code in blocks("CONTRIBUTING.md", "python") if "PRICES" in code)
+    assert 'PRICES.register("blocks")' in code
+    use = "\nimport sys\nfrom compressor.cli import main\nsys.argv = ['compress', *sys.argv[1:]]\nmain()\n"
+    words = ["prune", "resnet20_cifar", "--budget", "blocks=0.5", "--dry-run", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", code + use, *words], cwd=tmp_path, check=True, capture_output=True
+    )
+    groups = json.loads(done.stdout)["plan"]["groups"]
+    before, after = (sum(-(-group[width] // 16) for group in groups) for width in ("size", "kept"))
+    assert after <= 0.5 * before
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from compressor.channels.graph import ChannelGraph
 from compressor.cost import cost_model
 from compressor.rates.prices import PRICES, PriceOf
@@ -16,7 +18,8 @@ class Macs:
 
     def of(self, graph: ChannelGraph) -> PriceOf:
         """Return widths -> MACs."""
-        return cost_model(graph).macs
+        count = cost_model(graph).macs
+        return lambda kept: count(kept).astype(np.float64)
 
 
 MACS = PRICES.register("macs")(Macs())
