@@ -7,8 +7,8 @@ from pathlib import Path
 
 from compressor.artifact import Artifact
 from compressor.artifact.value import Shapes
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.base.errors import UsageError
+from compressor.zoo.inputs import InputSpec
 from export.backends import Backend, Session, SessionOptions
 from export.backends.pytorch import TorchBackend
 from export.deploy import DeploySettings, deploy

@@ -6,6 +6,7 @@ Reading a document, a gate and a report need no model, so they should not wait f
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.results import BenchResult
 from bench.statistics import (
     Speedup,
     Verdict,
@@ -16,7 +17,6 @@ from bench.statistics import (
     verdict,
 )
 from compressor.base.text import foreign
-from compressor.types import BenchResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from bench.comparison import BenchReport, Comparison
+from bench.results import BenchResult, BenchSettings
 from bench.statistics import percentiles, throughput_per_s, verdict
-from compressor.errors import UsageError
-from compressor.types import BenchResult, BenchSettings
+from compressor.base.errors import UsageError
 
 SCHEMA_VERSION: Final = 1
 

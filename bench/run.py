@@ -10,11 +10,12 @@ from bench.candidates import Candidate
 from bench.comparison import BenchReport, compare_with_first
 from bench.environment import environment
 from bench.measure import Call, Measurement, MeasureSettings, Progress, measure
+from bench.results import BenchResult, BenchSettings
 from compressor.base.bounds import require_memory
+from compressor.base.errors import UsageError
 from compressor.base.text import foreign
-from compressor.errors import UsageError
 from compressor.tasks.examples import example_arrays
-from compressor.types import BenchResult, BenchSettings, InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, Backend, Session, SessionOptions, require_device
 
 SYNTHETIC_NOTE = "inputs are synthetic (seeded random noise); data-dependent models need real images"

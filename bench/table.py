@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.comparison import BenchReport, Comparison
+from bench.results import BenchResult
 from bench.statistics import percentiles, significant, throughput_per_s
 from compressor.base.text import foreign, shown
-from compressor.types import BenchResult
 
 _PRECISION: Final = {"fp32": "", "unknown": " (precision unknown)"}
 """What stands behind a model's name where it is not the precision itself."""

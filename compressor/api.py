@@ -22,6 +22,7 @@ from compressor.artifact import Artifact
 from compressor.artifact.live import Source, as_artifact
 from compressor.artifact.opening import Wanted, open_model
 from compressor.base.devices import open_device
+from compressor.base.errors import UsageError
 from compressor.base.files import scratch
 from compressor.chain.files import table_of
 from compressor.chain.job import Job
@@ -30,10 +31,9 @@ from compressor.chain.settings import PruneTable
 from compressor.chain.work import Stage, Work
 from compressor.chain.work.prune import Prune
 from compressor.chain.work.train import Train
-from compressor.errors import UsageError
-from compressor.scores import Score
 from compressor.tasks.opened import Precision
 from compressor.tasks.recipe import Recipe, recipe_from_table
+from compressor.tasks.scores import Score
 from compressor.zoo import NOBODY, Trust
 from export.backends import BACKENDS, Backend, SessionOptions, file_suffixes
 from export.deploy import Deployed, DeploySettings

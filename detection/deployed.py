@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from detection.static import StaticDetector, StaticSettings
 from detection.static.settings import Nms
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from detection.deployed import canvas_input
 from detection.reference import show_canvas
 from detection.static.canvas import NormalisedCanvas

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from compressor.errors import CompressError
+from compressor.base.errors import CompressError
 from detection.coco import DetectionBatch
 
 _TINY: Final = 1e-30  # squares of an untrained network's features are far below the usual 1e-12

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from compressor.errors import BackendMissingError, UsageError
+from compressor.base.errors import BackendMissingError, UsageError
 
 Kind = Literal["image", "folder", "video"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from compressor.errors import NotFiniteError, UsageError
+from compressor.base.errors import NotFiniteError, UsageError
 from compressor.tasks.opened import Run
 from detection.coco import Finds
 from detection.letterbox import Letterbox, letterbox

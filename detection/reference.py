@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 
-from compressor.modes import evaluation
+from compressor.base.modes import evaluation
 from detection.static.pyramid import features_of
 
 Outputs = Mapping[str, NDArray[Any]]

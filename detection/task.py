@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from compressor.base import distributed
+from compressor.base.errors import UsageError
+from compressor.base.modes import evaluation
 from compressor.base.text import foreign
 from compressor.data import DataSplits, ImageSet
-from compressor.errors import UsageError
-from compressor.modes import evaluation
-from compressor.scores import AveragePrecision
 from compressor.tasks.opened import Images, OpenFile, Pair, Run, Runnable
 from compressor.tasks.parity import ParityReport
 from compressor.tasks.recipe import Recipe
+from compressor.tasks.scores import AveragePrecision
 from compressor.tasks.task import TASKS, Task
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from detection.coco import CocoSet, DetectionBatch, Finds, open_coco
 from detection.evaluation import EncodedDetections, encode_detections, kinds_of, score_detections
 from detection.learning import attention_maps, batch_loss

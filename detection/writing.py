@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from compressor.base.errors import BackendMissingError, CompressError, UsageError
 from compressor.base.files import publish, temporary_folder
 from compressor.base.locks import owned
-from compressor.errors import BackendMissingError, CompressError, UsageError
 from detection.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Kind, Reel, load_av
 
 Write = Callable[[str, Tensor], None]

@@ -12,9 +12,9 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from compressor.rates.layout import Layout, TableLayout
-from compressor.types import InputSpec
 from compressor.zoo import find
 from compressor.zoo.architecture import Architecture, State
+from compressor.zoo.inputs import InputSpec
 from compressor.zoo.options import CLASSES, Number, OneOf, Option, Whole
 from detection.deployed import deployed
 from detection.full import full

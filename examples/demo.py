@@ -17,8 +17,8 @@ from bench.comparison import BenchReport
 from bench.document import report_to_json
 from bench.statistics import throughput_per_s
 from compressor.base.documents import write_json
-from compressor.scores import Score
 from compressor.tasks.recipe import Recipe
+from compressor.tasks.scores import Score
 
 BATCHES = (1, 8)
 TRAIN = Recipe(epochs=15, batch_size=64, lr=0.05, warmup_epochs=1)

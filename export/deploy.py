@@ -14,14 +14,14 @@ from typing import Final
 
 from torch import nn
 
-from compressor.align import AlignReport, default_multiple, pad_to_multiple
 from compressor.artifact import Artifact
+from compressor.base.errors import UsageError
 from compressor.base.files import publish, temporary_folder, writing
 from compressor.base.locks import owned
-from compressor.errors import UsageError
+from compressor.steps.align import AlignReport, default_multiple, pad_to_multiple
 from compressor.tasks.opened import Images, Pair, Precision
 from compressor.tasks.parity import MIN_CASES, SERVED_BATCHES, ParityReport
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import metadata_of

@@ -12,11 +12,11 @@ from onnx import GraphProto, TensorProto
 import compressor
 from compressor.artifact import Artifact
 from compressor.base.documents import decode, encode, parse_json
+from compressor.base.errors import ArtifactError, UsageError
 from compressor.base.text import foreign
-from compressor.data import USUAL_TASK
-from compressor.errors import ArtifactError, UsageError
 from compressor.tasks.task import TASKS, Task
-from compressor.types import InputSpec
+from compressor.zoo.architecture import USUAL_TASK
+from compressor.zoo.inputs import InputSpec
 from export.onnx_reader import properties_of, read_onnx
 from export.ports import input_shapes
 from export.tensorrt.sidecar import EngineRecord, read_record

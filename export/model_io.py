@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.tasks.examples import example_arrays
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 _SQUARE: Final = 24  # pixels
 

@@ -6,8 +6,8 @@ from typing import Final
 import onnx
 import onnx_ir
 
+from compressor.base.errors import CompressError, UsageError
 from compressor.base.files import drafts, exists, publish
-from compressor.errors import CompressError, UsageError
 from export.quiet import captured_output
 
 ONE_FILE_BYTES: Final = 2**31 - 2**20

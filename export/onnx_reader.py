@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from compressor.base.errors import UsageError
 from compressor.base.text import foreign
-from compressor.errors import UsageError
 
 
 @contextlib.contextmanager

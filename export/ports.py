@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import onnx
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.onnx_reader import read_runnable
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 import numpy.typing as npt
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 
 Array = npt.NDArray[np.generic]
 Feed = Mapping[str, Array]

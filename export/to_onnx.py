@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from compressor.errors import CompressError
-from compressor.modes import evaluation
-from compressor.types import InputSpec
+from compressor.base.errors import CompressError
+from compressor.base.modes import evaluation
+from compressor.zoo.inputs import InputSpec
 from export.model_io import example_tensors, input_names, named_outputs
 from export.onnx_files import require_free, write_onnx
 from export.quiet import captured_output

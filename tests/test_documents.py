@@ -46,7 +46,8 @@ def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:
     code = blocks("CONTRIBUTING.md", "python")[1]
     assert '@CRITERIA.register("linf")' in code
     use = (
-        "\nfrom compressor.methods.ranking import make_plan\nfrom compressor.rates import PruneRequest, Share\n"
+        "\nfrom compressor.methods.ranking import make_plan\n"
+        "from compressor.rates import PruneRequest, Share\n"
         "from compressor.zoo import find\narch = find('resnet20_cifar')\n"
         "make_plan(arch.build(), arch, PruneRequest(target=Share(0.5)), CRITERIA.get('linf')())\n"
     )

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,26 +16,25 @@ SOURCES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py
 
 # From the ground up: a module may import modules of its own line or of lines above it.
 LAYERS = [
-    ["compressor", "compressor.errors", "compressor.registry", "compressor.modes", "compressor.modules"],
-    ["compressor.types", "compressor.scores", "compressor.base.documents"],
+    ["compressor", "compressor.base"],
+    ["compressor.channels"],
+    ["compressor.steps"],
+    ["compressor.rates"],
+    ["compressor.zoo"],
+    ["compressor.criteria"],
     ["compressor.data"],
     ["compressor.tasks"],
-    ["compressor.channels", "compressor.similarity"],
-    ["compressor.cost", "compressor.steps"],
-    ["compressor.plan"],
-    ["compressor.criteria", "compressor.rates", "compressor.shrink"],
-    ["compressor.zoo"],
-    ["compressor.artifact"],
     ["compressor.training"],
+    ["compressor.artifact"],
     ["compressor.methods"],
-    ["compressor.align"],
-    ["compressor.sensitivity", "compressor.plot"],
+    ["compressor.inspection"],
     ["detection"],
     ["export"],
     ["bench"],
     ["compressor.chain"],
     ["compressor.api"],
-    ["compressor.cli", "compressor.__main__"],
+    ["compressor.cli"],
+    ["compressor.__main__"],
     ["bench.studies.common"],
     ["bench.studies"],
 ]
@@ -57,26 +57,29 @@ def layer(module: str) -> int:
 
 
 def imports(path: Path) -> list[str]:
-    """Return the modules of ours that a file imports at run time."""
-    tree = ast.parse(path.read_text())
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
+    """Return the modules of ours that a file imports, wherever in it and for whatever purpose."""
     found = []
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-            found += [
-                n if (ROOT / n.replace(".", "/")).with_suffix(".py").exists() else node.module for n in names
-            ]
-    return [name for name in found if name.split(".")[0] in PACKAGES]
+            found += [name if name in FILES else node.module for name in names]
+    return [name for name in found if name in FILES]
+
+
+FILES = {module_name(path): path for path in SOURCES}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = {name: set(imports(path)) - {name} for name, path in FILES.items()}
+    TopologicalSorter(graph).prepare()  # raises an error that names the circle
+
+
+def test_a_room_is_a_folder() -> None:
+    """A loose file at the top of the package is a sign that a room is missing."""
+    loose = {path.name for path in (ROOT / "compressor").glob("*.py")}
+    assert loose == {"__init__.py", "__main__.py", "api.py"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

@@ -4,9 +4,9 @@ import csv
 from pathlib import Path
 
 import pytest
-from compressor.chain.chain import dry_run
 
 from compressor.chain.files import pipeline_from_tables, read_tables
+from compressor.chain.recipes import dry_run
 from compressor.chain.settings import Pipeline
 
 RECIPES = Path(__file__).parent.parent / "recipes"

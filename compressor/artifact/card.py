@@ -4,7 +4,7 @@ import json
 
 from compressor.artifact.manifest import Manifest
 from compressor.base.text import foreign, markdown
-from compressor.types import Cost
+from compressor.channels.cost import Cost
 
 
 def model_card(manifest: Manifest) -> str:

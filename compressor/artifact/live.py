@@ -10,9 +10,9 @@ from torch import nn
 from compressor.artifact.opening import Wanted, open_model
 from compressor.artifact.value import Artifact
 from compressor.artifact.vetting import require_same_shapes
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.base.errors import UsageError
 from compressor.zoo import Architecture, find
+from compressor.zoo.inputs import InputSpec
 
 Source = str | Path | Artifact | nn.Module
 """A model: by name, in a folder, opened already, or live."""

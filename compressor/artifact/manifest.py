@@ -7,14 +7,15 @@ from typing import Any
 from torch import nn
 
 from compressor.base.documents import Json, check_schema, decode, digest, encode
+from compressor.base.errors import ArtifactError, UsageError
 from compressor.base.text import foreign
-from compressor.cost import measure
-from compressor.errors import ArtifactError, UsageError
-from compressor.plan import PrunePlan, plan_from_json, plan_to_json
-from compressor.scores import Moment, Score
+from compressor.channels.cost import Cost, measure
+from compressor.steps.plan import PrunePlan, plan_from_json, plan_to_json
+from compressor.steps.shrink import OracleReport
 from compressor.tasks.recipe import Recipe
-from compressor.types import Cost, InputSpec, OracleReport
+from compressor.tasks.scores import Moment, Score
 from compressor.zoo import Architecture, find
+from compressor.zoo.inputs import InputSpec
 
 SCHEMA_VERSION = 1
 _SCORES = "metrics"

@@ -10,7 +10,7 @@ import torch
 from compressor.artifact.manifest import architecture_of
 from compressor.artifact.store import is_artifact, read_manifest
 from compressor.artifact.value import Artifact, Shapes
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.zoo import NOBODY, Architecture, Trust, find
 
 Levers = Mapping[str, int | None]

@@ -19,12 +19,12 @@ from compressor.artifact.card import model_card
 from compressor.artifact.manifest import Manifest, architecture_of, manifest_from_json, manifest_to_json
 from compressor.artifact.vetting import vetted, vetted_weights
 from compressor.base.documents import digest, read_json, to_json
+from compressor.base.errors import ArtifactError, UsageError
 from compressor.base.files import whole_folder
 from compressor.base.locks import owned
 from compressor.base.text import foreign, writable
-from compressor.cost import macs_of
-from compressor.errors import ArtifactError, UsageError
-from compressor.shrink import shrink
+from compressor.channels.cost import macs_of
+from compressor.steps.shrink import shrink
 from compressor.zoo import NOBODY, Trust
 
 MANIFEST, WEIGHTS, CARD = "manifest.json", "model.safetensors", "README.md"
@@ -64,7 +64,7 @@ def _check_cost(model: nn.Module, manifest: Manifest) -> None:
         raise UsageError(
             f"the manifest says {said.params:,} parameters and {said.macs:,} MACs, the model has {params:,} "
             f"and {macs:,}",
-            "fill cost_after with compressor.cost.measure of the model that is saved.",
+            "fill cost_after with compressor.channels.cost.measure of the model that is saved.",
         )
 
 

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from compressor.artifact.manifest import Manifest, architecture_of, dense_manifest
 from compressor.artifact.store import read_artifact, write_artifact
 from compressor.artifact.weights import built
-from compressor.cost import measure
-from compressor.errors import UsageError
-from compressor.plan import PrunePlan, joined
-from compressor.scores import Moment, Score
+from compressor.base.errors import UsageError
+from compressor.channels.cost import measure
+from compressor.steps.plan import PrunePlan, joined
+from compressor.steps.shrink import OracleReport
+from compressor.tasks.scores import Moment, Score
 from compressor.tasks.task import TASKS, Task
-from compressor.types import InputSpec, OracleReport
 from compressor.zoo import NOBODY, Architecture, Trust
+from compressor.zoo.inputs import InputSpec
 
 Shapes = tuple[tuple[int, ...], ...]
 

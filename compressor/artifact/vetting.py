@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from compressor.base.bounds import require_memory
 from compressor.base.documents import read_bounded
+from compressor.base.errors import ArtifactError, CompressError, UsageError
 from compressor.base.text import foreign
-from compressor.errors import ArtifactError, CompressError, UsageError
-from compressor.plan import PrunePlan
+from compressor.steps.plan import PrunePlan
 from compressor.zoo import Architecture
 
 Template = Mapping[str, Tensor]

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from compressor.base.errors import UsageError
 from compressor.base.files import named
 from compressor.base.text import foreign
-from compressor.errors import UsageError
 from compressor.zoo.architecture import Architecture, State
 
 _COUNTERS = ("total_ops", "total_params")

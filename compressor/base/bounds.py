@@ -2,7 +2,7 @@
 
 import os
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 
 
 def memory_bytes() -> int:

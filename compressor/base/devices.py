@@ -4,8 +4,8 @@ import re
 
 import torch
 
+from compressor.base.errors import BackendMissingError, UsageError
 from compressor.base.text import foreign
-from compressor.errors import BackendMissingError, UsageError
 
 
 def check_device(name: str) -> None:

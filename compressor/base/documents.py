@@ -14,9 +14,9 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from compressor.base.errors import ArtifactError, CompressError, UsageError
 from compressor.base.files import write_whole
 from compressor.base.text import foreign
-from compressor.errors import ArtifactError, CompressError, UsageError
 
 T = TypeVar("T")
 Json = dict[str, Any]

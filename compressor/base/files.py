@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from compressor.base.errors import CompressError, UsageError
 from compressor.base.text import foreign
-from compressor.errors import CompressError, UsageError
 
 PREFIX: Final = ".compress-"
 """How temporary files and folders begin, wherever they are."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from compressor.base.errors import UsageError
 from compressor.base.files import PREFIX, lock, writing
-from compressor.errors import UsageError
 
 _ORPHANS_S: Final = 10.0
 """Workers that load data hold the lock of a killed parent until they notice, within five seconds."""

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from compressor.base.documents import read_toml
+from compressor.base.errors import UsageError
+from compressor.base.registry import unknown_name
 from compressor.chain.settings import (
     DataTable,
     ExpectTable,
@@ -18,8 +20,6 @@ from compressor.chain.settings import (
     Pipeline,
     PruneTable,
 )
-from compressor.errors import UsageError
-from compressor.registry import unknown_name
 from compressor.tasks.recipe import Recipe, recipe_from_table
 
 T = TypeVar("T")

@@ -8,6 +8,7 @@ import torch
 
 from compressor.artifact import Artifact, Manifest, read_manifest
 from compressor.base.documents import Json, encode
+from compressor.base.errors import CompressError, UsageError
 from compressor.base.locks import owned
 from compressor.chain.files import pipeline_to_toml
 from compressor.chain.job import Job, beside
@@ -18,7 +19,6 @@ from compressor.chain.stages import stages_of
 from compressor.chain.work import Stage
 from compressor.chain.work.evaluate import Evaluate
 from compressor.chain.work.train import Train
-from compressor.errors import CompressError, UsageError
 from compressor.zoo import Trust
 
 

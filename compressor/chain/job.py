@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from compressor.artifact import Artifact
+from compressor.base.errors import UsageError
 from compressor.data import DataSplits, ImageSet
-from compressor.errors import UsageError
-from compressor.scores import Score
+from compressor.tasks.scores import Score
 from compressor.training.records import TrainResult
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from compressor.artifact import Artifact
+from compressor.base.errors import UsageError
 from compressor.chain.job import Job
 from compressor.chain.work import Stage
-from compressor.errors import UsageError
 
 
 class Memory:

@@ -13,8 +13,8 @@ from compressor.chain.memory import Memory
 from compressor.chain.settings import Pipeline
 from compressor.chain.stages import stages_of
 from compressor.chain.work.prune import Prune
-from compressor.plan import PrunePlan
-from compressor.types import OracleReport
+from compressor.steps.plan import PrunePlan
+from compressor.steps.shrink import OracleReport
 from compressor.zoo import find
 
 Say = Callable[[str], None]

@@ -17,9 +17,9 @@ from typing import Any
 
 from compressor.artifact import artifact_digest, is_artifact
 from compressor.base.documents import Json, check_schema, decode, digest, read_json, write_json
+from compressor.base.errors import ArtifactError, UsageError
 from compressor.base.files import PREFIX, write_whole
 from compressor.chain.work import Stage
-from compressor.errors import ArtifactError, UsageError
 
 SCHEMA_VERSION = 1
 _FILE, _RECIPE = "run.json", "recipe.toml"

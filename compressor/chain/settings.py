@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.rates import Budget, PruneRequest, Published, Scope, Share, Target, budget_of
 from compressor.tasks.recipe import Recipe
 

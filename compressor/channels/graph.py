@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from compressor.base.errors import TraceError
 from compressor.channels.components import Ids, smallest_members
+from compressor.channels.groups import ChannelGroup
 from compressor.channels.ledger import Axis, HiddenCost, Ledger, Role
-from compressor.errors import TraceError
-from compressor.types import ChannelGroup
 
 SELF_EDITING = ":"
 """Separates module and side in the name of an axis that is not a tensor's (``layer2.0.shortcut:in``)."""

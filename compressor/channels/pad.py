@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compressor.base.errors import ArtifactError
 from compressor.base.text import foreign
 from compressor.channels.ledger import HiddenCost
 from compressor.channels.tracer import Tracer
-from compressor.errors import ArtifactError
 
 
 class ChannelPad(nn.Module):

@@ -16,12 +16,12 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from compressor.base.errors import TraceError
+from compressor.base.modes import evaluation, unfused_attention
 from compressor.channels.call import Call, tensors_in
 from compressor.channels.graph import ChannelGraph, close
 from compressor.channels.rules import RULES
 from compressor.channels.tracer import Tracer
-from compressor.errors import TraceError
-from compressor.modes import evaluation, unfused_attention
 
 
 class _Mode(TorchDispatchMode):

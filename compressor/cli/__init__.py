@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from compressor import __version__
+from compressor.base.errors import CompressError
 from compressor.base.launcher import end_with_launcher
 from compressor.base.text import shown
 from compressor.cli.bench import bench
@@ -34,7 +35,6 @@ from compressor.cli.process import (
 )
 from compressor.cli.prune import prune
 from compressor.cli.run import run
-from compressor.errors import CompressError
 
 app = typer.Typer(
     name="compress",

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from compressor.base.errors import UsageError
 from compressor.cli.options import (
     DetectionsOpt,
     DeviceOpt,
@@ -14,7 +15,6 @@ from compressor.cli.options import (
     ThreadsOpt,
     TrustOpt,
 )
-from compressor.errors import UsageError
 
 
 def bench(

@@ -18,12 +18,12 @@ from bench.table import render
 from compressor.artifact import Artifact, architecture_of, is_artifact, read_manifest
 from compressor.artifact.opening import Levers
 from compressor.base.documents import write_json
+from compressor.base.errors import UsageError
 from compressor.base.files import exists, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.cli.sources import open_model, parse_shapes, trust_in
-from compressor.errors import UsageError
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device
 from export.metadata import read_exported

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from compressor.base.errors import UsageError
 from compressor.cli.options import DeviceOpt, InputOpt, JsonOpt, OutputOpt, ThreadsOpt, TrustOpt
-from compressor.errors import UsageError
 
 
 def detect(

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from compressor.base.devices import open_device
 from compressor.base.documents import Json
+from compressor.base.errors import UsageError
 from compressor.cli import output
 from compressor.cli.evaluate_run import say_remarks
 from compressor.cli.sources import open_model, trust_in
-from compressor.errors import UsageError
 from compressor.tasks.task import Task
 from detection.drawing import beside, captioned, draw, usual_names
 from detection.media import Picture, Reel, opened

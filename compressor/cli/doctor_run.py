@@ -14,11 +14,11 @@ from rich.console import Console
 from torch import nn
 
 from bench.environment import environment
+from compressor.base.errors import CompressError
 from compressor.base.files import scratch
 from compressor.cli import output
-from compressor.errors import CompressError
-from compressor.types import InputSpec
 from compressor.zoo import Trust
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, Backend, Session, SessionOptions
 from export.backends.pytorch import TorchBackend
 from export.quiet import captured_output

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from compressor.base.errors import UsageError
 from compressor.cli.options import (
     ClassesOpt,
     DataOpt,
@@ -14,7 +15,6 @@ from compressor.cli.options import (
     TrustOpt,
     WeightsOpt,
 )
-from compressor.errors import UsageError
 
 
 def evaluate(
@@ -54,9 +54,9 @@ def evaluate(
     if data is None:
         raise UsageError("there is nothing to score", "give --data, for instance --data digits.")
     from compressor.base.documents import encode
+    from compressor.base.errors import ParityError
     from compressor.cli import output
     from compressor.cli.evaluate_run import Request, accuracy
-    from compressor.errors import ParityError
 
     request = Request(
         model=model, weights=weights, classes=classes, shape=shape, data=data, split=split, backend=backend,

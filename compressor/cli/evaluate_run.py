@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from compressor.base.devices import open_device
+from compressor.base.errors import UsageError
 from compressor.cli import output
 from compressor.cli.sources import open_model, parse_shapes, trust_in
 from compressor.data import DataSplits, ImageSet
-from compressor.errors import UsageError
-from compressor.scores import Score
+from compressor.tasks.scores import Score
 from compressor.tasks.task import Task
 from compressor.training import init_from_env
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device, usual_backends
 from export.metadata import read_exported
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from compressor.base.errors import UsageError
 from compressor.cli.options import (
     ArtifactArg,
     ClassesOpt,
@@ -17,7 +18,6 @@ from compressor.cli.options import (
     TrustOpt,
     WeightsOpt,
 )
-from compressor.errors import UsageError
 
 
 def export(

@@ -23,7 +23,7 @@ from compressor.data import DataSplits
 from compressor.tasks.opened import Precision
 from compressor.tasks.parity import SERVED_BATCHES
 from compressor.tasks.task import TASKS
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import SessionOptions
 from export.deploy import Calibration, Deployed, DeploySettings, compared, deploy
 from export.precision import AutoReport, Int8Settings

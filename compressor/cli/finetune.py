@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from compressor.base.errors import UsageError
 from compressor.cli.options import (
     ArtifactArg,
     DataOpt,
@@ -16,7 +17,6 @@ from compressor.cli.options import (
     SetOpt,
     TrustOpt,
 )
-from compressor.errors import UsageError
 
 
 def finetune(

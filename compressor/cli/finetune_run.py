@@ -8,13 +8,13 @@ import torch
 from compressor.artifact import Artifact
 from compressor.base import distributed
 from compressor.base.documents import encode
+from compressor.base.errors import UsageError
 from compressor.chain.job import Job, beside
 from compressor.chain.memory import Memory, go_through
 from compressor.chain.stages import stages_of_finetune
 from compressor.cli import output
-from compressor.errors import UsageError
-from compressor.scores import Moment
 from compressor.tasks.recipe import Recipe
+from compressor.tasks.scores import Moment
 from compressor.training import init_from_env
 from compressor.training.records import TrainResult
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from compressor.base.errors import UsageError
 from compressor.cli.options import (
     ClassesOpt,
     DataOpt,
@@ -16,7 +17,6 @@ from compressor.cli.options import (
     TrustOpt,
     WeightsOpt,
 )
-from compressor.errors import UsageError
 
 
 def inspect(
@@ -83,7 +83,7 @@ def inspect(
 
 def _check(path: Path) -> None:
     from compressor.cli.sources import output_path
-    from compressor.plot import check_format
+    from compressor.inspection.plot import check_format
 
     check_format(output_path(path))
 

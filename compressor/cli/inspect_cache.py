@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from compressor.base.documents import MOST_BYTES, Json, check_schema, parse_json, read_bounded, to_json
+from compressor.base.errors import ArtifactError, UsageError
 from compressor.base.files import write_whole, writing
 from compressor.base.text import foreign
-from compressor.errors import ArtifactError, UsageError
 
 SCHEMA_VERSION = 1
 

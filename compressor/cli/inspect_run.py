@@ -14,6 +14,7 @@ from rich.progress import Progress
 import compressor
 from compressor.artifact import Artifact
 from compressor.base.documents import Json, encode
+from compressor.base.errors import UsageError
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
@@ -21,9 +22,8 @@ from compressor.cli.criterion import calibration, chosen_criterion
 from compressor.cli.inspect_cache import DENSE, Qualities, open_qualities, weights_digest
 from compressor.data import DataSplits, ImageSet
 from compressor.data.images import IndexedSet
-from compressor.errors import UsageError
-from compressor.plot import plot_sensitivity
-from compressor.sensitivity import (
+from compressor.inspection.plot import plot_sensitivity
+from compressor.inspection.sensitivity import (
     Cut,
     GroupSensitivity,
     Point,
@@ -34,7 +34,7 @@ from compressor.sensitivity import (
     plan_study,
     scored,
 )
-from compressor.shrink import shrink
+from compressor.steps.shrink import shrink
 
 _NAMED = 3
 """Groups that are named as the most and the least sensitive ones."""

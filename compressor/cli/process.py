@@ -12,9 +12,9 @@ from types import FrameType
 from typing import Final
 
 import compressor
+from compressor.base.errors import UsageError
 from compressor.base.packages import OWN
 from compressor.base.text import foreign
-from compressor.errors import UsageError
 
 PARALLEL: Final = ("eval", "finetune")
 """Commands that share their work among the workers of torchrun."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from compressor.base.errors import UsageError
 from compressor.cli.options import (
     ClassesOpt,
     DataOpt,
@@ -22,7 +23,6 @@ from compressor.cli.options import (
     TrustOpt,
     WeightsOpt,
 )
-from compressor.errors import UsageError
 
 
 def prune(

@@ -14,10 +14,11 @@ from compressor.chain.memory import Memory, go_through
 from compressor.chain.settings import PruneTable
 from compressor.chain.stages import stages_of_prune
 from compressor.channels import trace
+from compressor.channels.cost import Cost
 from compressor.cli import output
-from compressor.plan import PrunePlan
+from compressor.steps.plan import PrunePlan
+from compressor.steps.shrink import OracleReport
 from compressor.tasks.recipe import Recipe
-from compressor.types import Cost, OracleReport
 
 _ALIGNED = 8
 

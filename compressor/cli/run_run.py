@@ -11,7 +11,7 @@ from compressor.chain.folder import Completed, run_chain
 from compressor.chain.recipes import DryRun, dry_run
 from compressor.chain.settings import Pipeline
 from compressor.cli import output
-from compressor.scores import Moment
+from compressor.tasks.scores import Moment
 
 
 def plan(pipeline: Pipeline, recipe: Path, *, json: bool) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from compressor.artifact import Artifact, is_artifact, opening, read_manifest
 from compressor.artifact.opening import Levers, Wanted
+from compressor.base.errors import UsageError
 from compressor.base.files import exists
 from compressor.base.text import foreign
 from compressor.cli import output
-from compressor.errors import UsageError
 from compressor.zoo import NOBODY, Trust
 
 

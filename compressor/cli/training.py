@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compressor.base.documents import parse_toml
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.tasks.recipe import Recipe
 
 

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from compressor.base.errors import UsageError
+from compressor.base.registry import Registry, unknown_name
 from compressor.criteria.view import GroupView, Stat
-from compressor.errors import UsageError
-from compressor.registry import Registry, unknown_name
 
 
 class Criterion(Protocol):

@@ -16,9 +16,9 @@ from typing import ClassVar, Final
 import torch
 from torch import Tensor
 
+from compressor.base.modes import single_threaded
 from compressor.criteria import CRITERIA
 from compressor.criteria.view import GroupView, Stat, features_of, mean_over
-from compressor.modes import single_threaded
 
 _CHUNK_ELEMENTS: Final = 2**22
 """Elements of the matrices that are decomposed at a time: 32 MiB of float64."""

@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from compressor.base.modes import single_threaded
 from compressor.criteria import CRITERIA
 from compressor.criteria.view import GroupView, Stat, features_of, mean_over
-from compressor.modes import single_threaded
 
 
 @CRITERIA.register("hrank")

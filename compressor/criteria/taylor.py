@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from compressor.base.errors import UsageError
 from compressor.criteria import CRITERIA
 from compressor.criteria.view import GroupView, Member, Stat, mean_over
-from compressor.errors import UsageError
 
 
 @CRITERIA.register("taylor")

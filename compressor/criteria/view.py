@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from compressor.base.errors import UsageError
 from compressor.channels.graph import AxisMap, ChannelGraph
 from compressor.channels.ledger import Role
-from compressor.errors import UsageError
 
 
 class Stat(Enum):

@@ -10,22 +10,22 @@ is drawn with a seed of its own, not the recipe's, so that every command holds o
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.base.errors import UsageError
 from compressor.base.files import named
+from compressor.base.registry import Registry
 from compressor.base.text import foreign
 from compressor.data.images import Batch, Drawing, ImageSet, IndexedSet, NoImages
 from compressor.data.sources import ArrayPixels, Labelled, PixelSource, Source
-from compressor.errors import UsageError
-from compressor.registry import Registry
-from compressor.types import InputSpec
+from compressor.zoo.architecture import USUAL_TASK
+from compressor.zoo.inputs import InputSpec
 
 __all__ = [
     "DATASETS",
-    "USUAL_TASK",
     "ArrayPixels",
     "Batch",
     "DataSplits",
@@ -42,9 +42,6 @@ __all__ = [
 SourceBuilder: TypeAlias = Callable[[str, InputSpec], Source]
 
 DATASETS: Registry[SourceBuilder] = Registry("dataset", "compressor.data")
-
-USUAL_TASK: Final = "classification"
-"""Name of the task of data, models and files that name none."""
 
 _VALIDATION_SHARE = 0.1
 _VALIDATION_SEED = 0

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from compressor.base.errors import UsageError
 from compressor.data import DATASETS
 from compressor.data.sources import ArrayPixels, Labelled, Source
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 _TEST_SHARE = 0.2
 _SPLIT_SEED = 0

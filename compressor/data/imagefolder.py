@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from compressor.base.errors import UsageError
 from compressor.base.text import foreign
 from compressor.data import DATASETS
 from compressor.data.sources import Labelled, Source, require_argument
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 _CROP_SHARE = 0.875

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compressor.data.sources import Labelled
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 Batch: TypeAlias = tuple[Tensor, Tensor]
 """(images, labels): float32 of shape (n, channels, height, width), normalised; int64 of shape (n,)."""

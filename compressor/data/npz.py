@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.base.bounds import require_memory
+from compressor.base.errors import UsageError
 from compressor.base.text import foreign
 from compressor.data import DATASETS
 from compressor.data.sources import ArrayPixels, Labelled, Source, require_argument
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 _OWN = ("x_val", "y_val", "classes")

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 
 
 class PixelSource(Protocol):

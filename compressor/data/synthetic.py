@@ -8,10 +8,10 @@ import re
 import numpy as np
 
 from compressor.base.bounds import require_memory
+from compressor.base.errors import UsageError
 from compressor.data import DATASETS
 from compressor.data.sources import ArrayPixels, Labelled, Source
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 _CLASSES = 10
 _SEED = 0

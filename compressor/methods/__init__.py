@@ -11,12 +11,12 @@ from typing import Any, Protocol, TypeVar
 from torch import nn
 
 from compressor.artifact import Artifact
+from compressor.base.registry import Registry, unknown_name
 from compressor.criteria import CRITERIA
 from compressor.methods.ranked import Ranked
 from compressor.methods.ranking import Batches, Planned
 from compressor.rates import PruneRequest
-from compressor.registry import Registry, unknown_name
-from compressor.shrink import shrink
+from compressor.steps.shrink import shrink
 
 S = TypeVar("S")
 

@@ -7,19 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from compressor.base.errors import UsageError
+from compressor.base.modules import named_tensors
 from compressor.channels import ChannelGraph, trace
 from compressor.criteria import Criterion
-from compressor.criteria.collect import collect
 from compressor.criteria.view import group_view
-from compressor.errors import UsageError
-from compressor.modules import named_tensors
-from compressor.plan import PrunePlan, removal
+from compressor.methods.collect import collect
 from compressor.rates import PruneRequest
 from compressor.rates.allocate import Allocation, allocate, best_units
-from compressor.shrink import ORACLE_LIMIT, check, run_shrunk
+from compressor.steps.plan import PrunePlan, removal
+from compressor.steps.shrink import ORACLE_LIMIT, OracleReport, check, run_shrunk
 from compressor.tasks.classification import CLASSIFICATION
 from compressor.tasks.task import TASKS, Batch, Task
-from compressor.types import OracleReport
 from compressor.zoo import Architecture
 
 Batches = Iterable[Batch]

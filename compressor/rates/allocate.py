@@ -12,10 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.base.errors import UsageError
 from compressor.channels.components import Ids
+from compressor.channels.cost import kept_units
 from compressor.channels.graph import ChannelGraph
-from compressor.cost import kept_units
-from compressor.errors import UsageError
+from compressor.channels.groups import ChannelGroup
 from compressor.rates.families import Family, Scores, Uniform, Units, ranked, uniform
 from compressor.rates.held import held
 from compressor.rates.layout import Layout
@@ -24,7 +25,7 @@ from compressor.rates.published import published
 from compressor.rates.request import PruneRequest
 from compressor.rates.rounding import Rounding, rounding
 from compressor.rates.targets import Budget, Published, Share
-from compressor.types import ChannelGroup, GroupDecision
+from compressor.steps.decisions import GroupDecision
 
 _AT_ONCE: Final = 512
 """Members that are priced together: few enough to stay in the processor's cache."""

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from compressor.base.errors import UsageError
 from compressor.channels.components import Ids
-from compressor.errors import UsageError
 
 Scores = Mapping[int, np.ndarray]
 Units = Mapping[int, int]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from compressor.base.errors import UsageError
 from compressor.channels.graph import ChannelGraph
-from compressor.errors import UsageError
 from compressor.rates.patterns import matched
 from compressor.rates.request import PruneRequest
 from compressor.rates.strings import checked_rate

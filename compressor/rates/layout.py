@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 
 
 class Layout(Protocol):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from compressor.base.errors import UsageError
 from compressor.channels.graph import ChannelGraph, module_of
-from compressor.errors import UsageError
-from compressor.types import ChannelGroup
+from compressor.channels.groups import ChannelGroup
 
 
 def matched(graph: ChannelGraph, pattern: str, option: str) -> list[int]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from compressor.base.errors import UsageError
 from compressor.channels.components import Ids
+from compressor.channels.cost import kept_units
 from compressor.channels.graph import ChannelGraph
-from compressor.cost import kept_units
-from compressor.errors import UsageError
 from compressor.rates.families import Units
 from compressor.rates.layout import Layout, check_length
 from compressor.rates.prices import PRICES

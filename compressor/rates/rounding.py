@@ -5,10 +5,10 @@ from math import gcd
 
 import numpy as np
 
+from compressor.base.errors import UsageError
 from compressor.channels.components import Ids
+from compressor.channels.cost import kept_units
 from compressor.channels.graph import ChannelGraph
-from compressor.cost import kept_units
-from compressor.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ applies to the whole bracket. Numbers are shares removed, from 0 up to but not i
 import math
 import re
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 
 _TERM = re.compile(r"\[([^\[\]]*)\](?:\*(\d+))?")
 _MOST = 100_000

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.rates.layout import Reading, as_written
 from compressor.rates.strings import checked_rate
 

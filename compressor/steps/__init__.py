@@ -9,10 +9,10 @@ from typing import ClassVar, Protocol, runtime_checkable
 from torch import nn
 
 from compressor.base.documents import Json, decode, encode
-from compressor.errors import ArtifactError, UsageError
-from compressor.registry import Registry
+from compressor.base.errors import ArtifactError, UsageError
+from compressor.base.registry import Registry
+from compressor.steps.decisions import GroupDecision
 from compressor.steps.former import modernised
-from compressor.types import GroupDecision
 
 
 @runtime_checkable

@@ -19,14 +19,14 @@ from typing import ClassVar, Final, cast
 import torch
 from torch import Tensor, nn
 
+from compressor.base.errors import ArtifactError
+from compressor.base.modules import copy_with, named_tensors
 from compressor.base.text import foreign
 from compressor.channels.graph import SELF_EDITING
 from compressor.channels.tracer import SelfTracing
-from compressor.errors import ArtifactError
-from compressor.modules import copy_with, named_tensors
 from compressor.steps import STEPS
 from compressor.steps.attributes import refresh
-from compressor.types import GroupDecision
+from compressor.steps.decisions import GroupDecision
 
 Positions = tuple[int, ...]
 

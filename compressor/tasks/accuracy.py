@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compressor.base import distributed
+from compressor.base.errors import NotFiniteError, UsageError
+from compressor.base.modes import evaluation
 from compressor.data import ImageSet
-from compressor.errors import NotFiniteError, UsageError
-from compressor.modes import evaluation
-from compressor.scores import Accuracy
 from compressor.tasks.losses import logits_of
+from compressor.tasks.scores import Accuracy
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from compressor.errors import ParityError
+from compressor.base.errors import ParityError
 from compressor.tasks.parity import Answers
 
 LEAST_AGREEMENT: Final = 0.9

@@ -8,18 +8,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from compressor.data import USUAL_TASK, Batch, DataSplits, ImageSet, open_data
-from compressor.errors import UsageError
-from compressor.modes import evaluation
-from compressor.scores import Accuracy
+from compressor.base.errors import UsageError
+from compressor.base.modes import evaluation
+from compressor.data import Batch, DataSplits, ImageSet, open_data
 from compressor.tasks.accuracy import evaluate
 from compressor.tasks.logits import compare_logits
 from compressor.tasks.losses import logits_of, training_loss
 from compressor.tasks.opened import Images, OpenFile, Pair, Run, Runnable
 from compressor.tasks.parity import ParityReport
 from compressor.tasks.recipe import Recipe
+from compressor.tasks.scores import Accuracy
 from compressor.tasks.task import TASKS, Task
-from compressor.types import InputSpec
+from compressor.zoo.architecture import USUAL_TASK
+from compressor.zoo.inputs import InputSpec
 
 
 class LabelledImages:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 
 def example_arrays(inputs: InputSpec, batch: int, seed: Sequence[int]) -> tuple[npt.NDArray[np.generic], ...]:

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from compressor.errors import ParityError, UsageError
+from compressor.base.errors import ParityError, UsageError
 from compressor.tasks.agreement import check_agreement
 from compressor.tasks.opened import Array, Images, Pair, Runnable
 from compressor.tasks.parity import (

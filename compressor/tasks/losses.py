@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.tasks.recipe import Recipe
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 Array = NDArray[np.generic]
 Arrays = dict[str, NDArray[Any]]

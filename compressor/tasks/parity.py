@@ -17,10 +17,10 @@ from typing import Final
 
 import numpy as np
 
-from compressor.errors import ParityError, UsageError
+from compressor.base.errors import ParityError, UsageError
 from compressor.tasks.examples import example_arrays
 from compressor.tasks.opened import Array, Images, Runnable
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 PARITY_LIMITS: Final[Mapping[str, float]] = MappingProxyType({"fp32": 1e-4, "fp16": 1e-2, "int8": 0.5})
 """Largest relative difference per precision, the only such table.

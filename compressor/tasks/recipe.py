@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from compressor.base.documents import read_toml
-from compressor.errors import UsageError
-from compressor.registry import unknown_name
+from compressor.base.errors import UsageError
+from compressor.base.registry import unknown_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

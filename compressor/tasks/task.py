@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from compressor.base.registry import Registry
 from compressor.data import DataSplits, ImageSet
-from compressor.registry import Registry
-from compressor.scores import Score
 from compressor.tasks.opened import Images, OpenFile, Pair, Run, Runnable
 from compressor.tasks.parity import ParityReport
 from compressor.tasks.recipe import Recipe
-from compressor.types import InputSpec
+from compressor.tasks.scores import Score
+from compressor.zoo.inputs import InputSpec
 
 Batch = Any
 

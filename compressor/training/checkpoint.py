@@ -22,11 +22,11 @@ from torch import nn
 
 from compressor.base import distributed
 from compressor.base.documents import Json, decode, to_json
+from compressor.base.errors import ArtifactError, CompressError, UsageError
 from compressor.base.files import whole_file, write_whole, writing
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.data import DataSplits
-from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.tasks.recipe import Recipe
 from compressor.training.constraints import FREE, Constraint
 from compressor.training.records import EpochRecord

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from compressor.base import distributed
+from compressor.base.errors import ArtifactError, UsageError
+from compressor.base.modes import evaluation
 from compressor.base.text import foreign
 from compressor.data import DataSplits
-from compressor.errors import ArtifactError, UsageError
-from compressor.modes import evaluation
 from compressor.tasks.recipe import Recipe
 from compressor.tasks.task import TASKS
 from compressor.training.checkpoint import Identity, RunFolder

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from compressor.base import distributed
+from compressor.base.errors import CompressError, NotFiniteError, UsageError
 from compressor.data import DataSplits
 from compressor.data.images import steps_in_epoch
-from compressor.errors import CompressError, NotFiniteError, UsageError
-from compressor.scores import Score
 from compressor.tasks.recipe import Recipe
+from compressor.tasks.scores import Score
 from compressor.tasks.task import TASKS, Batch
 from compressor.training.checkpoint import State
 from compressor.training.constraints import FREE, Constraint, ParameterGroup

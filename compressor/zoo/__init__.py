@@ -6,8 +6,8 @@ One file per family. Models are plain: no constructor knows that it will be prun
 from collections.abc import Iterable
 from typing import Protocol
 
-from compressor.errors import UsageError
-from compressor.registry import Registry, unknown_name
+from compressor.base.errors import UsageError
+from compressor.base.registry import Registry, unknown_name
 from compressor.zoo.architecture import Architecture
 from compressor.zoo.factory import NOBODY, Trust, from_factory
 

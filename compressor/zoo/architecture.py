@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
+from compressor.base.errors import UsageError
 from compressor.base.packages import RENAME, shadowed
 from compressor.base.text import foreign
-from compressor.data import USUAL_TASK
-from compressor.errors import UsageError
 from compressor.rates.layout import Layout
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from compressor.zoo.options import Option, check_options
+
+USUAL_TASK: Final = "classification"
+"""Name of the task of models, data and files that name none."""
 
 State = dict[str, Tensor]
 Form = Callable[[nn.Module, InputSpec], tuple[nn.Module, InputSpec]]

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from compressor.channels import ChannelPad
 from compressor.rates.layout import Layout, TableLayout
-from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture, State
+from compressor.zoo.inputs import InputSpec
 from compressor.zoo.options import CLASSES, OneOf
 
 _DEPTHS = (20, 32, 44, 56, 110)

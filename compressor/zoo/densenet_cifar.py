@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compressor.rates.layout import Layout, TableLayout, truncated
-from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture
+from compressor.zoo.inputs import InputSpec
 from compressor.zoo.options import CLASSES
 
 _INPUT = InputSpec(shapes=((3, 32, 32),), mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))

@@ -15,11 +15,11 @@ from typing import Final, Self
 
 from torch import nn
 
+from compressor.base.errors import ArtifactError, UsageError
 from compressor.base.packages import RENAME, own_package, shadowed
 from compressor.base.text import foreign
-from compressor.errors import ArtifactError, UsageError
-from compressor.types import InputSpec
 from compressor.zoo.architecture import Architecture
+from compressor.zoo.inputs import InputSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from compressor.base.errors import UsageError
 from compressor.base.text import foreign
-from compressor.errors import UsageError
 
 
 class Option(Protocol):

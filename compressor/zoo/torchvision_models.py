@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 
 from compressor.rates.layout import Layout, TableLayout
-from compressor.types import InputSpec
 from compressor.zoo import FAMILIES
 from compressor.zoo.architecture import Architecture, State, unchanged
+from compressor.zoo.inputs import InputSpec
 from compressor.zoo.mobilenet_v2_cifar import InvertedResidualLayout
 from compressor.zoo.options import CLASSES, OneOf, Option
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.base.errors import UsageError
 from compressor.data.sources import require_argument
-from compressor.errors import UsageError
 from detection.coco.batches import DetectionBatch
 from detection.coco.categories import CategoryMap, check_same_categories, map_categories
 from detection.coco.dataset import CocoSet

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from detection.coco.records import CategoryRecord
 
 

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from compressor.base.errors import UsageError
 from compressor.data import Drawing
-from compressor.errors import UsageError
 from detection.coco.batches import DetectionBatch, Sample, batch_of, draw_batches, shape_groups
 from detection.coco.layout import Finds
 from detection.coco.prefetch import in_order

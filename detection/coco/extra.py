@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from compressor.errors import BackendMissingError
+from compressor.base.errors import BackendMissingError
 
 
 def require(module: str) -> ModuleType:

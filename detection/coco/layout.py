@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from detection.coco.records import ImageRecord
 
 Finds = Literal["boxes", "masks", "keypoints"]

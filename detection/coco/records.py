@@ -13,8 +13,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from compressor.base.errors import UsageError
 from compressor.base.text import foreign
-from compressor.errors import UsageError
 
 Number = Annotated[float, Field(ge=-1e7, le=1e7, allow_inf_nan=False)]
 """A coordinate in pixels: native code fills polygons and trusts its caller."""

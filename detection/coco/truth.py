@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from detection.coco.categories import CategoryMap
 from detection.coco.layout import Finds
 from detection.coco.outlines import covers, misfit, polygons_of

@@ -1,6 +1,6 @@
 """Average precision of detectors, as COCO defines it."""
 
-from compressor.scores import AveragePrecision
+from compressor.tasks.scores import AveragePrecision
 from detection.evaluation.coco_eval import (
     EncodedDetections,
     encode_detections,

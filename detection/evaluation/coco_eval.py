@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compressor.errors import UsageError
-from compressor.scores import AveragePrecision
+from compressor.base.errors import UsageError
+from compressor.tasks.scores import AveragePrecision
 from detection.coco.layout import Finds
 from detection.coco.truth import GroundTruth
 from detection.evaluation.documents import Kind, Results, results_of, truth_document

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from detection.coco.outlines import outline_of
 from detection.coco.records import ObjectRecord
 from detection.coco.truth import GroundTruth

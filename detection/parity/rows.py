@@ -21,7 +21,7 @@ from typing import Final, Protocol, Self
 import torch
 from torch import Tensor
 
-from compressor.errors import ParityError
+from compressor.base.errors import ParityError
 from compressor.tasks.examples import example_arrays
 from compressor.tasks.opened import Array, Images, Runnable
 from compressor.tasks.parity import (
@@ -31,7 +31,7 @@ from compressor.tasks.parity import (
     relative_difference,
     run_on,
 )
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from detection.parity.soundness import check_alike, check_sound, used_rows
 from detection.reference import match
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.errors import ParityError
+from compressor.base.errors import ParityError
 from compressor.tasks.opened import Array
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compressor.errors import ParityError
+from compressor.base.errors import ParityError
 from compressor.tasks.opened import Array, Images, OpenFile, Runnable
 from compressor.tasks.parity import ParityCase, ParityReport, run_on
 from detection.parity.rows import AGAIN, difference_within, nothing_detected

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from detection.static.boxes import best
 
 _GUTTER = 2  # a sample within one cell beyond the border interpolates between the next two columns

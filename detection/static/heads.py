@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import RoIHeads
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from detection.static.atlas import AtlasLayout, AtlasPool
 from detection.static.boxes import at_least, best, clip, decode, inverse, take
 from detection.static.proposals import Proposals

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from compressor.modes import evaluation
+from compressor.base.modes import evaluation
 from detection.static.settings import StaticSettings
 
 

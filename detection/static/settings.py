@@ -5,8 +5,8 @@ from typing import Final, Literal, Self
 
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from compressor.errors import UsageError
-from compressor.modes import evaluation
+from compressor.base.errors import UsageError
+from compressor.base.modes import evaluation
 
 Nms = Literal["iterated", "op"]
 

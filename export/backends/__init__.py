@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from compressor.base.devices import check_device
-from compressor.errors import BackendMissingError, UsageError
-from compressor.registry import Registry
+from compressor.base.errors import BackendMissingError, UsageError
+from compressor.base.registry import Registry
 from compressor.zoo import NOBODY, Trust
 from export.session import Array, Feed, Session
 

@@ -18,9 +18,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from compressor.errors import CompressError
-from compressor.types import InputSpec
+from compressor.base.errors import CompressError
 from compressor.zoo import Trust
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchBackend, TorchSession
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.backends import BACKENDS, Array, Feed, Session, SessionOptions, require_device
 from export.ports import Ports
 from export.quiet import captured_output

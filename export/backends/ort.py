@@ -14,7 +14,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from compressor.errors import BackendMissingError, CompressError, UsageError
+from compressor.base.errors import BackendMissingError, CompressError, UsageError
 from export.backends import BACKENDS, Array, Feed, Session, SessionOptions, require_device
 from export.quiet import captured_output
 from export.session import OPEN, Taken

@@ -16,7 +16,7 @@ from typing import Any, Final
 import onnx
 import onnxruntime
 
-from compressor.errors import BackendMissingError, CompressError, UsageError
+from compressor.base.errors import BackendMissingError, CompressError, UsageError
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.backends.ort import PACKAGES, OrtSession
 from export.quiet import captured_output

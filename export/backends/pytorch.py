@@ -9,10 +9,10 @@ from typing import Self
 import torch
 from torch import nn
 
-from compressor.errors import UsageError
-from compressor.modes import evaluation
-from compressor.types import InputSpec
+from compressor.base.errors import UsageError
+from compressor.base.modes import evaluation
 from compressor.zoo import Trust
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, Array, Feed, Session, SessionOptions, require_device
 from export.model_io import example_dtype, example_tensors, input_names, named_outputs
 from export.session import OPEN, Taken

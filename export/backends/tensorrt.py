@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.tensorrt.device import CudaDevice
 from export.tensorrt.load import EngineOptions, load_engine

@@ -21,8 +21,8 @@ import numpy as np
 import onnx_ir as ir
 from onnxruntime.quantization import TensorsData
 
+from compressor.base.errors import ParityError, UsageError
 from compressor.base.files import temporary_folder
-from compressor.errors import ParityError, UsageError
 from export.backends import BACKENDS, Array, SessionOptions
 from export.onnx_files import require_free, write_onnx
 from export.precision.calibration import Feeds, feed_of

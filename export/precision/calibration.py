@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, TensorsData, create_calibrator
 
+from compressor.base.errors import UsageError
 from compressor.base.files import scratch
-from compressor.errors import UsageError
 from export.backends import Feed
 from export.onnx_reader import read_onnx
 from export.quiet import captured_output

@@ -21,7 +21,7 @@ import onnx
 import onnx_ir as ir
 from onnxruntime.quantization import QDQQuantizer, QuantType, TensorsData
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.onnx_files import require_free, write_onnx
 from export.precision.calibration import Feeds, Method, calibrate
 from export.precision.files import PRECISION, read_graph

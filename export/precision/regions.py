@@ -14,7 +14,7 @@ from typing import Final
 
 import onnx_ir as ir
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 
 Nodes = frozenset[ir.Node]
 

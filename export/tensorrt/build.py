@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from compressor.base.errors import BackendMissingError, CompressError, UsageError
 from compressor.base.files import publish, temporary_folder
-from compressor.errors import BackendMissingError, CompressError, UsageError
 from export.tensorrt import api as trt
 from export.tensorrt.device import CudaDevice, Device
 from export.tensorrt.load import OpenEngine, deserialized

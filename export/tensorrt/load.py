@@ -5,7 +5,7 @@ from __future__ import annotations  # types of a module that may not be installe
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.tensorrt import api as trt
 from export.tensorrt.device import Device
 from export.tensorrt.log import Log, new_log

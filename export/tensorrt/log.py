@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from compressor.errors import BackendMissingError, CompressError
+from compressor.base.errors import BackendMissingError, CompressError
 from export.tensorrt import api as trt
 
 T = TypeVar("T")

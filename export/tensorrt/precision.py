@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from compressor.errors import CompressError
+from compressor.base.errors import CompressError
 
 PRECISIONS: Final = ("fp32", "fp16", "int8")
 """What can be asked for; the graph must have been converted to it before."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from compressor.errors import CompressError
+from compressor.base.errors import CompressError
 from export.session import Array, Feed, Session
 from export.tensorrt import api as trt
 from export.tensorrt.device import Buffer, Device, Launch, Shape

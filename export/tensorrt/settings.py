@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.tensorrt.precision import PRECISIONS
 
 HIGHEST_LEVEL: Final = 5

@@ -14,7 +14,7 @@ from typing import Final
 
 import compressor
 from compressor.base.documents import check_schema, decode, encode, read_json
-from compressor.errors import ArtifactError
+from compressor.base.errors import ArtifactError
 from export.tensorrt.device import GpuFacts
 
 SCHEMA_VERSION: Final = 1

@@ -6,7 +6,7 @@ from typing import Self
 
 import onnx
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.onnx_reader import properties_of, read_runnable, reading
 from export.ports import weights_files
 from export.to_onnx import file_digest

@@ -5,7 +5,7 @@ from typing import Final
 
 from onnx import TensorProto
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.tensorrt.device import GpuFacts
 from export.tensorrt.source import OnnxSource
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compressor.errors import CompressError
+from compressor.base.errors import CompressError
 from export.session import Taken
 from export.tensorrt import api as trt
 from export.tensorrt.device import Shape

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from onnx import TensorProto
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.ports import Port, Ports
 from export.triton.pbtxt import Message, Symbol
 from export.triton.settings import TritonSettings

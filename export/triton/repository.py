@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from compressor.base.errors import ArtifactError, CompressError, UsageError
 from compressor.base.files import publish, temporary_folder
 from compressor.base.locks import owned
 from compressor.base.text import foreign
-from compressor.errors import ArtifactError, CompressError, UsageError
 from export.ports import Ports
 from export.tensorrt.sidecar import EngineRecord, read_record, sha256
 from export.tensorrt.source import OnnxSource

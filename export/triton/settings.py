@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from compressor.base.errors import UsageError
 from compressor.base.text import foreign, is_one_line
-from compressor.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

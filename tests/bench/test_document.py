@@ -10,7 +10,7 @@ import pytest
 from bench.comparison import BenchReport
 from bench.document import report_from_json, report_to_json
 from bench.statistics import percentiles
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 
 
 def test_a_report_survives_the_round_trip(report: BenchReport) -> None:

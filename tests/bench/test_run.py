@@ -10,8 +10,8 @@ from bench import run as module
 from bench.document import report_to_json
 from bench.measure import MeasureSettings
 from bench.run import SYNTHETIC_NOTE, Candidate, bench
-from compressor.errors import BackendMissingError, UsageError
-from compressor.types import InputSpec
+from compressor.base.errors import BackendMissingError, UsageError
+from compressor.zoo.inputs import InputSpec
 from export.backends import SessionOptions
 
 MakeCandidate = Callable[[str, int], Candidate]

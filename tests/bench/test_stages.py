@@ -5,7 +5,7 @@ import pytest
 from torch import Tensor, nn
 
 from bench.stages import OTHER, stage_of, stage_times
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.to_onnx import export_onnx
 
 

@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 import torch
 
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.base.errors import UsageError
 from compressor.zoo import find
+from compressor.zoo.inputs import InputSpec
 from detection.reference import match, reference_detections
 from export.precision import to_fp16
 from export.to_onnx import export_onnx

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from detection.letterbox import letterbox
 from detection.postprocess import boxes_on_image
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from compressor.errors import BackendMissingError, UsageError
+from compressor.base.errors import BackendMissingError, UsageError
 from detection.media import VIDEO_SUFFIXES, Picture, opened
 from tests.detection.films import FRAMES, HEIGHT, RATE, WIDTH, cut, film, image, with_broken_frames
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from compressor.errors import NotFiniteError
+from compressor.base.errors import NotFiniteError
 from compressor.zoo import find
 from detection.predict import detect, finite_heads
 

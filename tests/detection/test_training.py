@@ -12,14 +12,14 @@ from torch import nn
 from bench.studies.common.learned import few_images
 from bench.studies.common.lively import enlivened
 from compressor.artifact import Artifact
+from compressor.base.errors import UsageError
 from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.criteria import CRITERIA
 from compressor.data import DataSplits
-from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
-from compressor.plan import PrunePlan
 from compressor.rates import PruneRequest, Share
-from compressor.shrink import shrink
+from compressor.steps.plan import PrunePlan
+from compressor.steps.shrink import shrink
 from compressor.tasks.recipe import Recipe
 from compressor.training import fine_tune
 from compressor.zoo import find

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import detection.writing
-from compressor.errors import CompressError, UsageError
+from compressor.base.errors import CompressError, UsageError
 from detection.media import VIDEO_SUFFIXES, Kind, Reel, opened
 from detection.writing import VideoWriter, check_output, save_picture, written
 from tests.detection.films import image

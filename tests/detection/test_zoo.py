@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
+from compressor.base.errors import UsageError
 from compressor.cli.sources import open_model
 from compressor.criteria import CRITERIA
-from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
 from compressor.rates import PruneRequest, Published, Share
-from compressor.shrink import shrink
+from compressor.steps.shrink import shrink
 from compressor.zoo import find
 from compressor.zoo.architecture import Architecture
 from detection.zoo import NAMES

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.to_onnx import export_onnx
 
 

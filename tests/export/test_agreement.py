@@ -9,13 +9,13 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from compressor.base.errors import ParityError
 from compressor.data import open_data
-from compressor.errors import ParityError
 from compressor.tasks.agreement import check_agreement
 from compressor.tasks.classification import CLASSIFICATION
 from compressor.tasks.opened import Pair
 from compressor.tasks.parity import Answers, ParityReport
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, Array, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.precision.int8 import to_int8

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from compressor.align import pad_to_multiple
 from compressor.channels import trace
-from compressor.plan import PrunePlan, removal
-from compressor.shrink import shrink
+from compressor.steps.align import pad_to_multiple
+from compressor.steps.plan import PrunePlan, removal
+from compressor.steps.shrink import shrink
 from compressor.tasks.parity import relative_difference
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from compressor.artifact import Artifact
-from compressor.errors import ParityError
+from compressor.base.errors import ParityError
 from compressor.tasks.classification import Logits
 from compressor.zoo import find
 from export import deploy as module

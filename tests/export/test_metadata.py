@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from compressor.errors import ArtifactError
-from compressor.types import InputSpec
+from compressor.base.errors import ArtifactError
+from compressor.zoo.inputs import InputSpec
 from export.metadata import read_exported, read_input
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.tasks.examples import example_arrays
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.model_io import example_tensors, input_names, named_outputs
 
 TWO = InputSpec(shapes=((3, 8, 8), (5,)))

@@ -9,9 +9,9 @@ import pytest
 from onnx import numpy_helper
 from torch import nn
 
-from compressor.errors import ParityError, UsageError
+from compressor.base.errors import ParityError, UsageError
 from compressor.tasks.parity import MIN_CASES, ParityReport, compare, compare_on, relative_difference
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, Array, Feed, Session, SessionOptions
 from export.backends.pytorch import TorchSession
 

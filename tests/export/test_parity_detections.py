@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compressor.errors import ParityError
-from compressor.types import InputSpec
+from compressor.base.errors import ParityError
+from compressor.zoo.inputs import InputSpec
 from detection.parity.rows import MATCH_LIMITS, compare_detections
 
 INPUTS = InputSpec(shapes=((3, 64, 64), (2,)), ranges=((0.0, 1.0), (32.0, 64.0)))

@@ -9,7 +9,7 @@ from compressor.channels import trace
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import make_plan
 from compressor.rates import PruneRequest, Share
-from compressor.shrink import shrink
+from compressor.steps.shrink import shrink
 from compressor.tasks.parity import compare
 from compressor.zoo import find
 from export.backends import BACKENDS, SessionOptions

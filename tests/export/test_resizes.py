@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from compressor.tasks.examples import example_arrays
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.to_onnx import export_onnx
 
 SIDES = InputSpec(shapes=((3, 6, 8),))

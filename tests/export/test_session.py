@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from export.session import OPEN, Array, Feed, Session, Taken
 
 FLOAT = np.dtype(np.float32)

@@ -11,9 +11,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from compressor.errors import CompressError, UsageError
+from compressor.base.errors import CompressError, UsageError
 from compressor.tasks.examples import example_arrays
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export import onnx_files
 from export.to_onnx import export_onnx, file_digest
 

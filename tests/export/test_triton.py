@@ -15,8 +15,8 @@ import torch
 from google.protobuf import text_encoding, text_format
 from torch import Tensor, nn
 
-from compressor.errors import ArtifactError, CompressError, UsageError
-from compressor.types import InputSpec
+from compressor.base.errors import ArtifactError, CompressError, UsageError
+from compressor.zoo.inputs import InputSpec
 from export.tensorrt.device import GpuFacts
 from export.tensorrt.sidecar import EngineRecord, record_to_text, sha256, sidecar_path
 from export.tensorrt.source import OnnxSource

@@ -16,9 +16,9 @@ from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, Keypoi
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from compressor.errors import ParityError
+from compressor.base.errors import ParityError
 from compressor.tasks.parity import ParityReport
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from detection.deployed import deployed
 from detection.parity.proof import prove_detections
 from detection.parity.rows import canvas_noise

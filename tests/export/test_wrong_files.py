@@ -10,7 +10,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
-from compressor.errors import ParityError, UsageError
+from compressor.base.errors import ParityError, UsageError
 from compressor.tasks.classification import CLASSIFICATION
 from compressor.tasks.opened import Pair, Precision
 from compressor.tasks.parity import ParityReport

@@ -28,8 +28,8 @@ from bench.studies.common.lively import enlivened, structured_images
 from bench.studies.common.pruned import pruned
 from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
-from compressor.align import AlignReport, pad_to_multiple
 from compressor.rates import PruneRequest, Published, Share
+from compressor.steps.align import AlignReport, pad_to_multiple
 from compressor.tasks.parity import ParityReport, compare
 from compressor.zoo import Architecture, find
 from detection.parity.rows import MATCH_LIMITS, compare_detections_on

@@ -23,13 +23,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.studies.common.requests import row_of
+from compressor.base.errors import UsageError
 from compressor.criteria import CRITERIA, Criterion
 from compressor.data import DataSplits
 from compressor.data.images import IndexedSet
-from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
 from compressor.rates import PruneRequest
-from compressor.shrink import shrink
+from compressor.steps.shrink import shrink
 from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate
 from compressor.training.trainer import Trainer

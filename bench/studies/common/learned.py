@@ -18,8 +18,8 @@ from torchvision.models.resnet import Bottleneck
 from bench.studies.common.accuracy import tuned
 from compressor.artifact import Artifact
 from compressor.data import DataSplits
-from compressor.scores import Moment
 from compressor.tasks.recipe import Recipe
+from compressor.tasks.scores import Moment
 from compressor.zoo import Architecture, find
 from detection.coco import CocoSet
 from detection.task import DETECTION

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from bench.environment import environment
 from bench.studies.common.results import results_of
-from compressor.modes import single_threaded
-from compressor.similarity import factors, pairwise, saliency
+from compressor.base.modes import single_threaded
+from compressor.criteria.coring.similarity import factors, pairwise, saliency
 
 RESULTS: Final = results_of("coring_speed")
 SCHEMA_VERSION: Final = 1

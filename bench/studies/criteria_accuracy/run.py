@@ -26,7 +26,7 @@ from bench.studies.common.accuracy import Cell, Method, Row, Study, WorkFile, ru
 from bench.studies.common.published import CHECKPOINTS
 from bench.studies.common.results import results_of
 from compressor.artifact.weights import load_weights
-from compressor.cost import measure
+from compressor.channels.cost import measure
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
 from compressor.rates import PruneRequest, Published

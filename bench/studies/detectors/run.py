@@ -29,12 +29,12 @@ from bench.studies.common.lively import enlivened
 from bench.studies.common.results import results_of
 from compressor.artifact import Artifact
 from compressor.base.documents import digest, encode
-from compressor.cost import measure
+from compressor.channels.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import make_plan
-from compressor.plan import PrunePlan, plan_from_json, plan_to_json
 from compressor.rates import Budget, PruneRequest
-from compressor.shrink import shrink
+from compressor.steps.plan import PrunePlan, plan_from_json, plan_to_json
+from compressor.steps.shrink import shrink
 from compressor.tasks.examples import example_arrays
 from compressor.zoo import Architecture, find
 from export.backends import SessionOptions

@@ -1,4 +1,4 @@
-"""Kinds of files that are read, each with what it says: see `bench.studies.fuzz.run`."""
+"""Kinds of files that are read, each with what it says: see `bench.studies.fuzz.trials`."""
 
 import hashlib
 import json
@@ -13,18 +13,18 @@ from torch import Tensor
 
 from bench.studies.common.digests import weights_digest
 from bench.studies.fuzz.damage import damaged, restructured
-from bench.studies.fuzz.run import Subject
+from bench.studies.fuzz.trials import Subject
 from compressor.artifact import Artifact
 from compressor.artifact.weights import built
 from compressor.base.documents import digest, encode, read_json
 from compressor.data import open_data
 from compressor.methods import prune
 from compressor.methods.ranked import Ranked
-from compressor.plan import plan_from_json, plan_to_json
 from compressor.rates import PruneRequest, Share
+from compressor.steps.plan import plan_from_json, plan_to_json
 from compressor.training.checkpoint import Identity, RunFolder
-from compressor.types import InputSpec
 from compressor.zoo import find
+from compressor.zoo.inputs import InputSpec
 from detection.coco.records import read_document
 from export.metadata import read_input, read_precision
 from export.tensorrt.device import GpuFacts

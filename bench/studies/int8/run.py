@@ -29,10 +29,10 @@ from bench.studies.common.pruned import pruned
 from bench.studies.common.published import CHECKPOINTS, EPOCH, ROW
 from bench.studies.common.results import results_of
 from compressor.artifact.weights import load_weights
+from compressor.base.errors import ParityError
 from compressor.criteria import CRITERIA
 from compressor.data import ImageSet, open_data
 from compressor.data.images import IndexedSet
-from compressor.errors import ParityError
 from compressor.rates import Budget, PruneRequest
 from compressor.training import fine_tune
 from compressor.zoo import Architecture, find

@@ -25,8 +25,8 @@ from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
 from compressor.rates import PruneRequest, Published
 from compressor.tasks.examples import example_arrays
-from compressor.types import InputSpec
 from compressor.zoo import find
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.precision import to_int8
 from export.to_onnx import export_onnx, file_digest

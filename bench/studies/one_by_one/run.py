@@ -33,8 +33,8 @@ from compressor.data.images import IndexedSet
 from compressor.rates import PruneRequest, Share
 from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate
-from compressor.types import InputSpec
 from compressor.zoo import find
+from compressor.zoo.inputs import InputSpec
 
 RESULTS: Final = results_of("one_by_one")
 SCHEMA_VERSION: Final = 1

@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from bench.studies.common.results import results_of
+from compressor.base.errors import CompressError
 from compressor.channels import trace
-from compressor.errors import CompressError
-from compressor.plan import PrunePlan, removal
-from compressor.shrink import check, shrink
+from compressor.steps.plan import PrunePlan, removal
+from compressor.steps.shrink import check, shrink
 from compressor.zoo import FAMILIES, find
 
 RESULTS: Final = results_of("oracle")

@@ -31,13 +31,13 @@ from bench.studies.common.published import CHECKPOINTS
 from bench.studies.common.results import results_of
 from compressor.artifact import Artifact
 from compressor.artifact.weights import load_weights
+from compressor.base.errors import ParityError
 from compressor.data import open_data
 from compressor.data.images import IndexedSet
-from compressor.errors import ParityError
-from compressor.scores import Moment
 from compressor.tasks.examples import example_arrays
 from compressor.tasks.opened import Precision
 from compressor.tasks.recipe import Recipe
+from compressor.tasks.scores import Moment
 from compressor.zoo import find
 from detection.coco import CocoSet
 from detection.task import DETECTION

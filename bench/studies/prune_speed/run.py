@@ -22,10 +22,10 @@ from bench.studies.common.results import results_of
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import score
-from compressor.plan import PrunePlan, removal
 from compressor.rates import PruneRequest, Share
 from compressor.rates.allocate import allocate, best_units
-from compressor.shrink import shrink
+from compressor.steps.plan import PrunePlan, removal
+from compressor.steps.shrink import shrink
 from compressor.zoo import Architecture, find
 
 RESULTS: Final = results_of("prune_speed")

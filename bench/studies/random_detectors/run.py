@@ -20,8 +20,8 @@ from bench.studies.common.pruned import pruned
 from bench.studies.common.results import results_of
 from compressor.artifact import Artifact
 from compressor.base.documents import write_json
+from compressor.base.errors import CompressError
 from compressor.base.files import scratch
-from compressor.errors import CompressError
 from compressor.rates import Budget, PruneRequest
 from compressor.zoo import find
 from detection.zoo import NAMES

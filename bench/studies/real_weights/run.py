@@ -24,10 +24,10 @@ from bench.studies.common.pruned import pruned
 from bench.studies.common.published import CHECKPOINTS, EPOCH, ROW
 from bench.studies.common.results import results_of
 from compressor.artifact.weights import load_weights
-from compressor.cost import measure
+from compressor.channels.cost import measure
 from compressor.data import open_data
 from compressor.rates import PruneRequest, Share
-from compressor.scores import Accuracy
+from compressor.tasks.scores import Accuracy
 from compressor.training import evaluate, fine_tune
 from compressor.zoo import find
 

@@ -22,11 +22,11 @@ from bench.studies.common.digests import weights_digest
 from bench.studies.common.requests import given
 from bench.studies.common.results import results_of
 from compressor.base.documents import digest
+from compressor.base.errors import CompressError
 from compressor.criteria import CRITERIA, criterion_of
-from compressor.errors import CompressError
 from compressor.methods.ranking import make_plan
 from compressor.rates import Budget, PruneRequest, Published, Share
-from compressor.shrink import shrink
+from compressor.steps.shrink import shrink
 from compressor.zoo import Architecture, find
 
 RESULTS: Final = results_of("unmoved")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from compressor.artifact import Artifact
 from compressor.chain.job import Job
 from compressor.chain.work import Stage
-from compressor.scores import Moment
+from compressor.tasks.scores import Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,18 +5,18 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from compressor.artifact import Artifact
+from compressor.base.errors import UsageError
 from compressor.chain.job import Job
 from compressor.chain.settings import ExpectTable, PruneTable
 from compressor.chain.work import Stage
 from compressor.channels import ChannelGraph, trace
-from compressor.errors import UsageError
+from compressor.channels.cost import Cost
 from compressor.methods import Method, method_of, prune
 from compressor.methods.ranking import Batches
 from compressor.rates import Published, Target
 from compressor.rates.prices import PRICES, whole_price
 from compressor.rates.shots import ONLY, Paid, Shot, ShotLayout, dense_widths, request_of_shot
 from compressor.tasks import task
-from compressor.types import Cost
 from compressor.zoo import Architecture
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from compressor.artifact import Artifact
 from compressor.chain.job import Job
 from compressor.chain.work import Stage
-from compressor.scores import Moment
 from compressor.tasks.recipe import Recipe
+from compressor.tasks.scores import Moment
 from compressor.training import fine_tune
 
 

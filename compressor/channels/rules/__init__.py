@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import torch
 
+from compressor.base.registry import Registry
 from compressor.channels.call import Call
 from compressor.channels.tracer import Tracer
-from compressor.registry import Registry
 
 Rule = Callable[[Tracer, Call], None]
 

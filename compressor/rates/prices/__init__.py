@@ -10,10 +10,10 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.base.registry import Registry
 from compressor.channels.components import Ids
+from compressor.channels.cost import kept_units
 from compressor.channels.graph import ChannelGraph
-from compressor.cost import kept_units
-from compressor.registry import Registry
 
 PriceOf = Callable[[Ids], NDArray[np.float64]]
 """Units kept per group, one network a row, (n, groups) -> what each network costs, (n,)."""

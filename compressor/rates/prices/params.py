@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from compressor.channels.cost import cost_model
 from compressor.channels.graph import ChannelGraph
-from compressor.cost import cost_model
 from compressor.rates.prices import PRICES, PriceOf
 
 

@@ -11,16 +11,16 @@ from bench.studies.criteria_accuracy.page import text as criteria_accuracy
 from bench.studies.criteria_accuracy.run import METHODS, RATES, compared
 from bench.studies.one_by_one.page import text as one_by_one
 from bench.studies.one_by_one.run import convolutions, one_at_a_time, parted
+from compressor.base.errors import UsageError
 from compressor.criteria import CRITERIA
 from compressor.data import ArrayPixels, DataSplits, Labelled
 from compressor.data.images import IndexedSet
-from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
 from compressor.rates import PruneRequest, Published, parse_rates
 from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate, fine_tune
-from compressor.types import InputSpec
 from compressor.zoo import find
+from compressor.zoo.inputs import InputSpec
 
 CLASSES = 3
 HALF = "[0.]+[0.5]*11"

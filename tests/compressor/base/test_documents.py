@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compressor.base.documents import parse_json, parse_toml, read_json, read_toml, to_json
-from compressor.errors import ArtifactError, CompressError, UsageError
+from compressor.base.errors import ArtifactError, CompressError, UsageError
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from compressor.base.errors import CompressError, UsageError
 from compressor.base.files import PREFIX, remove_dead, scratch, temporary_folder, whole_folder, write_whole
 from compressor.base.locks import owned
-from compressor.errors import CompressError, UsageError
 
 
 def started(code: str, *arguments: Path) -> subprocess.Popen[str]:

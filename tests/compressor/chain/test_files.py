@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from compressor.base.errors import UsageError
 from compressor.chain.files import (
     pipeline_from_tables,
     pipeline_to_toml,
     read_tables,
     with_changes,
 )
-from compressor.errors import UsageError
 from compressor.rates import Budget, Published, Share, Target
 
 FULL = """

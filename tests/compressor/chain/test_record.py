@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from compressor.base.errors import ArtifactError, CompressError, UsageError
 from compressor.chain.record import RunRecord
 from compressor.chain.work import Stage
 from compressor.chain.work.export import Export
-from compressor.errors import ArtifactError, CompressError, UsageError
 
 FIRST = Stage(name="prune", output="one.bin", work=Export())
 SECOND = Stage(name="export", output="two.bin", work=Export(), parent="prune")

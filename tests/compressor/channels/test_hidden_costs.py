@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compressor.base.errors import TraceError
 from compressor.channels import ChannelGraph, ChannelPad, trace
+from compressor.channels.cost import cost_model, kept_units, measure
 from compressor.channels.ledger import HiddenCost
 from compressor.channels.tracer import Tracer
-from compressor.cost import cost_model, kept_units, measure
-from compressor.errors import TraceError
-from compressor.plan import PrunePlan, removal
-from compressor.shrink import check, shrink
+from compressor.steps.plan import PrunePlan, removal
+from compressor.steps.shrink import check, shrink
 
 X = [torch.randn(1, 3, 12, 10, generator=torch.Generator().manual_seed(0))]
 

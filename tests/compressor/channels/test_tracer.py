@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from compressor.base.errors import OracleError, TraceError
 from compressor.channels import ChannelGraph, trace
-from compressor.errors import OracleError, TraceError
-from compressor.plan import PrunePlan, removal
-from compressor.shrink import check, shrink
+from compressor.steps.plan import PrunePlan, removal
+from compressor.steps.shrink import check, shrink
 
 sys.path.insert(0, str(Path(__file__).parent))
 from models import MODELS, Bare, Head, conv

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compressor.base.errors import UsageError
 from compressor.cli.doctor_run import DEVICES, advice, check
-from compressor.errors import UsageError
 from export.backends import BACKENDS, Array, Feed, SessionOptions
 
 

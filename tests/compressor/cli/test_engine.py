@@ -12,9 +12,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 import export.tensorrt
+from compressor.base.errors import ParityError
 from compressor.cli import main
 from compressor.cli.export_run import Request, run
-from compressor.errors import ParityError
 from export.backends import BACKENDS, SessionOptions
 
 
@@ -84,6 +84,6 @@ def test_a_wrong_engine_is_refused_and_not_left(
 
 
 def helper_record() -> object:
-    from compressor.types import Cost
+    from compressor.channels.cost import Cost
 
     return Cost(params=1, macs=1)  # any record that can be written as JSON

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compressor.base.errors import CompressError
 from compressor.cli import main, output
 from compressor.cli.export_run import _auto
-from compressor.errors import CompressError
 from export.precision import AutoReport, PrecisionReport
 from export.precision.auto import LayerDamage
 

@@ -126,7 +126,7 @@ def test_a_mistake_is_told_once_and_other_commands_refuse(tmp_path: Path) -> Non
 def test_what_fails_on_one_worker_alone_is_told_once(tmp_path: Path, worker: str) -> None:
     (tmp_path / "mine.py").write_text(
         "import os\n"
-        "from compressor.errors import UsageError\n"
+        "from compressor.base.errors import UsageError\n"
         "def net():\n"
         f"    if os.environ['RANK'] == '{worker}':\n"
         "        raise UsageError('this worker has no luck', 'try again.')\n"

@@ -5,7 +5,7 @@ from torch import Tensor
 from compressor.criteria import CRITERIA
 from compressor.criteria import chip as module
 from compressor.criteria.chip import Chip, independence
-from compressor.criteria.collect import FeatureReducer
+from compressor.methods.collect import FeatureReducer
 
 
 def by_definition(maps: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import nn
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import score
-from compressor.shrink import perturb_norms
+from compressor.steps.shrink import perturb_norms
 from compressor.zoo import find
 
 

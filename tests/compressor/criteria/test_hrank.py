@@ -2,14 +2,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from compressor.base.errors import UsageError
+from compressor.base.modules import named_tensors
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
 from compressor.criteria.chip import Chip
-from compressor.criteria.collect import FeatureReducer, collect
 from compressor.criteria.hrank import HRank
 from compressor.criteria.view import Statistics, group_view
-from compressor.errors import UsageError
-from compressor.modules import named_tensors
+from compressor.methods.collect import FeatureReducer, collect
 
 
 class Net(nn.Module):

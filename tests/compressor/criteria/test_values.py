@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from compressor.base.errors import UsageError
 from compressor.criteria import CRITERIA
 from compressor.criteria.view import GroupView, Member
-from compressor.errors import UsageError
 
 WEIGHT = torch.tensor([[3.0, -4.0], [0.0, 1.0], [3.0, 0.0]])
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 INPUTS = InputSpec(shapes=((3, 32, 32),))
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from compressor.base.errors import UsageError
 from compressor.data import open_data
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 NAMES = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
 ROWS = np.random.default_rng(0).integers(0, 256, (3, 3072), dtype=np.uint8)

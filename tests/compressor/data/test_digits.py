@@ -1,7 +1,7 @@
 import torch
 
 from compressor.data import open_data
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 
 def test_enlarging_keeps_the_brightness(cpu):

@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
+from compressor.base.errors import UsageError
 from compressor.data import open_data
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 PLAIN = InputSpec(shapes=((3, 8, 8),), mean=(0.0,), std=(1.0,))
 

@@ -3,7 +3,7 @@ import torch
 
 from compressor.data.images import Augmentation, normalised, shifted, steps_in_epoch
 from compressor.tasks.recipe import Recipe
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 IMAGES = np.arange(1, 1 + 2 * 5 * 6 * 3, dtype=np.uint8).reshape(2, 5, 6, 3)
 

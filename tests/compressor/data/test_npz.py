@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from compressor.base.errors import UsageError
 from compressor.data import open_data
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 GOOD = {
     "x_train": np.zeros((4, 32, 32, 3), np.uint8),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from compressor.base.errors import UsageError
 from compressor.data import DATASETS, check_labels, open_data
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 BAD_SPECS = [
     ("", "unknown dataset"),

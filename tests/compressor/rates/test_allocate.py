@@ -5,14 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from compressor.base.errors import UsageError
 from compressor.channels import ChannelGraph, trace
-from compressor.cost import cost_model, kept_units, measure
-from compressor.errors import UsageError
-from compressor.plan import PrunePlan, plan_from_json, plan_to_json, removal
+from compressor.channels.cost import cost_model, kept_units, measure
 from compressor.rates import Budget, PruneRequest, Published, Share, Target
 from compressor.rates.allocate import allocate, best_units
 from compressor.rates.rounding import rounding
-from compressor.shrink import shrink
+from compressor.steps.plan import PrunePlan, plan_from_json, plan_to_json, removal
+from compressor.steps.shrink import shrink
 from compressor.zoo import Architecture, find
 
 

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from compressor import registry
+from compressor.base import registry
+from compressor.base.errors import UsageError
+from compressor.base.registry import Registry
 from compressor.channels import ChannelGraph, trace
+from compressor.channels.cost import cost_model, kept_units, measure
 from compressor.cli import main
-from compressor.cost import cost_model, kept_units, measure
-from compressor.errors import UsageError
 from compressor.rates import Budget, PruneRequest
 from compressor.rates.allocate import allocate
 from compressor.rates.prices import PRICES, PriceOf, whole_price
-from compressor.registry import Registry
 from compressor.zoo import find
 
 

@@ -9,10 +9,10 @@ from compressor.chain.files import pipeline_from_tables
 from compressor.chain.recipes import dense, dry_run
 from compressor.chain.settings import Pipeline
 from compressor.channels import trace
-from compressor.plan import PrunePlan
+from compressor.channels.cost import Cost
 from compressor.rates import Budget, PruneRequest, Published, Target
 from compressor.rates.shots import Paid, Shot, dense_widths, request_of_shot
-from compressor.types import Cost
+from compressor.steps.plan import PrunePlan
 from compressor.zoo import find
 
 SHOTS = 3

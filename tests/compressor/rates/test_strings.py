@@ -1,6 +1,6 @@
 import pytest
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.rates import parse_rates
 
 

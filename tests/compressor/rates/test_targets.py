@@ -2,7 +2,7 @@
 
 import pytest
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.rates import Budget, PruneRequest, Published, Share, Target, budget_of
 
 

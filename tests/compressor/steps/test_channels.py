@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from compressor.artifact import Artifact
-from compressor.errors import ArtifactError
-from compressor.plan import PrunePlan
-from compressor.shrink import check, outputs_of, relative_difference
+from compressor.base.errors import ArtifactError
 from compressor.steps import STEPS, step_from_json, step_to_json
 from compressor.steps.channels import AxisChange, ChangeChannels, landing
+from compressor.steps.plan import PrunePlan
+from compressor.steps.shrink import check, outputs_of, relative_difference
 
 
 class Net(nn.Module):

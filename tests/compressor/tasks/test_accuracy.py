@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from compressor.base.errors import NotFiniteError, UsageError
 from compressor.data import open_data
-from compressor.errors import NotFiniteError, UsageError
 from compressor.tasks import task
 from compressor.tasks.accuracy import evaluate
 from compressor.tasks.task import TASKS
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 
 class Fixed:

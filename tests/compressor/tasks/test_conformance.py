@@ -11,18 +11,18 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from compressor.base.errors import ParityError, UsageError
 from compressor.data import DataSplits
-from compressor.errors import ParityError, UsageError
 from compressor.tasks.opened import Pair
 from compressor.tasks.parity import ParityReport
 from compressor.tasks.recipe import Recipe
 from compressor.tasks.task import TASKS, Task, calibration
-from compressor.types import InputSpec
 from compressor.zoo.architecture import as_built
+from compressor.zoo.inputs import InputSpec
 from detection.deployed import deployed
 from export.backends import BACKENDS, Session, SessionOptions
 from export.backends.pytorch import TorchSession
-from export.metadata import TASK, read_properties, task_of
+from export.metadata import TASK, read_exported
 from export.proof import OpenedFile
 from export.to_onnx import export_onnx
 from tests.detection.coco_factory import write_coco
@@ -156,8 +156,9 @@ def test_it_scores_the_same_on_one_image_as_on_many(example: Example) -> None:
 
 
 def test_a_file_says_its_task_and_scores_as_the_model_does(example: Example) -> None:
-    serving, properties = example.task.serving, read_properties(example.file)
-    assert task_of(properties) is example.task
+    file = read_exported(example.file)
+    serving, properties = example.task.serving, file.properties
+    assert file.task is example.task
     assert serving.shapes(example.taken) == example.inputs.shapes
     with example.session() as session:
         remote = serving.remote(session.run, session.input_names, example.taken, properties)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.tasks.losses import distillation_loss, logits_of, training_loss
 from compressor.tasks.recipe import Recipe
 

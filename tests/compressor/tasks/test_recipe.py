@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.tasks.recipe import Recipe, recipe_from_table, recipe_from_toml, recipe_to_toml
 
 POSITIVE = st.floats(min_value=1e-12, max_value=1e12)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from compressor.data import DataSplits, open_data
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 
 @pytest.fixture(autouse=True)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from compressor.base.errors import UsageError
 from compressor.data import open_data
-from compressor.errors import UsageError
 from compressor.tasks.recipe import Recipe
 from compressor.training import FREE, Free, fine_tune, lr_at
 from compressor.training import trainer as trainer_module
 from compressor.training.precision import Precision
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 RECIPE = Recipe(epochs=2, batch_size=16, lr=0.05, warmup_epochs=0.5)
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from compressor.base.errors import ArtifactError, CompressError, UsageError
 from compressor.base.locks import owned
 from compressor.data import open_data
-from compressor.errors import ArtifactError, CompressError, UsageError
 from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate, fine_tune
 from compressor.training.checkpoint import Identity, RunFolder, _content
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 RECIPE = Recipe(epochs=2, batch_size=16, lr=0.05)
 

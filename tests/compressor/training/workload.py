@@ -15,7 +15,7 @@ from compressor.base import distributed
 from compressor.data import open_data
 from compressor.tasks.recipe import Recipe
 from compressor.training import FREE, Free, evaluate, fine_tune, init_from_env
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 
 RECIPE = Recipe(epochs=4, batch_size=24, lr=0.05, warmup_epochs=0.5, label_smoothing=0.1, ema=0.9, seed=3)
 

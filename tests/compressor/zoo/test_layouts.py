@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from compressor import zoo
+from compressor.base.errors import UsageError
 from compressor.criteria import CRITERIA
-from compressor.errors import UsageError
 from compressor.methods.ranking import make_plan
 from compressor.rates import PruneRequest, Published
 from compressor.rates.layout import check_length
-from compressor.shrink import shrink
+from compressor.steps.shrink import shrink
 from compressor.zoo import Architecture
 
 Rates = Sequence[float]

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from compressor import zoo
-from compressor.cost import measure
+from compressor.channels.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import make_plan
 from compressor.rates import PruneRequest, Published
-from compressor.shrink import shrink
+from compressor.steps.shrink import shrink
 
 ARCHITECTURES = {
     "vgg_16_bn": "vgg16_bn_cifar",

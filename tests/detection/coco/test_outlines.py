@@ -5,7 +5,7 @@ import pytest
 import torch
 from pycocotools import mask as codes
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from detection.coco import open_coco
 from detection.coco.outlines import mask_of, outline_of
 

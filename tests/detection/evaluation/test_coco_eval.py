@@ -11,7 +11,7 @@ from pycocotools import mask as codes
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from compressor.errors import BackendMissingError, UsageError
+from compressor.base.errors import BackendMissingError, UsageError
 from detection.coco import open_coco
 from detection.coco.targets import target_of
 from detection.evaluation import (

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from detection.static.atlas import AtlasLayout, AtlasPool
 from detection.static.boxes import inverse, take
 

@@ -21,8 +21,8 @@ from torchvision.models.resnet import resnet18
 from torchvision.ops import MultiScaleRoIAlign
 
 from bench.studies.common.lively import NAMES, enlivened, lively, structured_images
-from compressor.errors import UsageError
-from compressor.types import InputSpec
+from compressor.base.errors import UsageError
+from compressor.zoo.inputs import InputSpec
 from detection.reference import match, reference_detections
 from detection.static import StaticDetector, StaticSettings
 from export.to_onnx import export_onnx

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compressor.errors import BackendMissingError, UsageError
+from compressor.base.errors import BackendMissingError, UsageError
 from compressor.tasks.examples import example_arrays
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, Backend, Session, SessionOptions, file_suffixes, usual_backends
 from export.backends.ort import BoundOrtSession, OrtSession
 from export.backends.pytorch import TorchSession

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compressor.errors import BackendMissingError, CompressError, UsageError
-from compressor.types import InputSpec
+from compressor.base.errors import BackendMissingError, CompressError, UsageError
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.backends.compiled import Compiled, CompiledBackend, _with_own_cache
 from export.backends.pytorch import TorchSession

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from compressor.errors import BackendMissingError, UsageError
+from compressor.base.errors import BackendMissingError, UsageError
 from export.backends import BACKENDS, SessionOptions
 
 OPENVINO = BACKENDS.get("openvino")

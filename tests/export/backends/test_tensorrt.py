@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from torch import nn
 
-from compressor.errors import BackendMissingError, UsageError
+from compressor.base.errors import BackendMissingError, UsageError
 from compressor.tasks.parity import compare
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.backends.pytorch import TorchSession
 from export.backends.tensorrt import TensorRtBackend

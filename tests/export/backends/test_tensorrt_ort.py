@@ -12,9 +12,9 @@ import pytest
 from onnx import TensorProto, helper
 from torch import nn
 
-from compressor.errors import BackendMissingError, UsageError
+from compressor.base.errors import BackendMissingError, UsageError
 from compressor.tasks.parity import compare
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.backends.ort_tensorrt import (
     PROVIDER,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.errors import ParityError, UsageError
+from compressor.base.errors import ParityError, UsageError
 from export.backends import Array
 from export.precision import Int8Settings, int8_auto, precision_report
 from export.precision.auto import sqnr_db

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.tasks.parity import relative_difference
 from export.backends import Array
 from export.metadata import read_properties

@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from compressor.artifact.weights import load_weights
-from compressor.errors import UsageError
+from compressor.base.errors import UsageError
 from compressor.tasks.parity import relative_difference
 from compressor.zoo import find
 from export.backends import Array

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from compressor.errors import BackendMissingError, CompressError, UsageError
+from compressor.base.errors import BackendMissingError, CompressError, UsageError
 from export.tensorrt.build import build_engine, first_gpu, timing_cache_path
 from export.tensorrt.settings import EngineSettings
 from export.tensorrt.sidecar import read_record, sidecar_path

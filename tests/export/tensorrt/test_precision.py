@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from compressor.errors import CompressError
+from compressor.base.errors import CompressError
 from export.tensorrt.precision import achieved_share, precision_share, require_precision
 
 

@@ -13,9 +13,9 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from compressor.base.documents import encode
-from compressor.errors import ArtifactError, BackendMissingError, CompressError, UsageError
+from compressor.base.errors import ArtifactError, BackendMissingError, CompressError, UsageError
 from compressor.tasks.parity import compare
-from compressor.types import InputSpec
+from compressor.zoo.inputs import InputSpec
 from export.backends import SessionOptions
 from export.backends.pytorch import TorchSession
 from export.metadata import read_input

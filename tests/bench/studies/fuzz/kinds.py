@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from bench.studies.fuzz.kinds import KINDS, document_kind
-from bench.studies.fuzz.run import Subject, main
+from bench.studies.fuzz.trials import Subject, main
 from compressor.base.documents import encode, read_json
 from compressor.chain.files import pipeline_from_tables, read_tables
 from compressor.chain.record import RunRecord

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.studies.fuzz.run import Read, Subject, trial
+from bench.studies.fuzz.trials import Read, Subject, trial
 from tests.bench.studies.fuzz.kinds import ALL
 
 ROOT = Path(__file__).parents[4]

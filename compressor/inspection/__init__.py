@@ -1,0 +1,1 @@
+"""How much each group of channels matters, scored group by group and drawn."""
