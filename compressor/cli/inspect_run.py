@@ -27,7 +27,7 @@ from compressor.inspection.sensitivity import (
     Cut,
     GroupSensitivity,
     Point,
-    Score,
+    QualityOf,
     Study,
     by_group,
     most_sensitive_first,
@@ -139,7 +139,7 @@ def _identity(request: Request, data: DataSplits, images: int) -> Json:
 
 
 def _measured(
-    source: Artifact, study: Study, qualities: Qualities, score: Score
+    source: Artifact, study: Study, qualities: Qualities, score: QualityOf
 ) -> tuple[float, list[Point]]:
     """Return the quality of the dense model, and all points; what is known is not measured again."""
 

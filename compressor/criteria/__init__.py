@@ -1,21 +1,23 @@
 """Criteria: how important each unit of a group is. One file each, found by name.
 
 A criterion is a frozen dataclass of its own options. It sees a :class:`~compressor.criteria.view.GroupView`,
-which stacks what belongs to each unit whatever the layers are, and returns one score per unit; higher means
-keep.
+which stacks what belongs to each unit whatever the layers are, and returns one importance per unit; higher
+means keep.
 """
 
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from compressor.base.errors import UsageError
 from compressor.base.registry import Registry, unknown_name
+from compressor.channels.components import Ids
 from compressor.criteria.view import GroupView, Stat
+from compressor.steps.choice import Choice
 
 
 class Criterion(Protocol):
@@ -32,6 +34,20 @@ class Criterion(Protocol):
 
     def __call__(self, group: GroupView) -> Tensor:
         """Return one finite float score per unit, (units,)."""
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """A criterion that chooses by itself; of the others the most important units survive."""
+
+    def choose(self, group: GroupView, importance: Ids, count: int) -> Choice:
+        """Return which ``count`` units survive, and what the others merge into.
+
+        Args:
+            group: the group.
+            importance: what the criterion gave its units, (units,).
+            count: how many survive.
+        """
 
 
 CRITERIA: Registry[type[Criterion]] = Registry("criterion", "compressor.criteria")

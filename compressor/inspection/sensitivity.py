@@ -15,18 +15,18 @@ from compressor.base.errors import UsageError
 from compressor.channels import ChannelGraph, trace
 from compressor.channels.cost import Cost, cost_model, kept_units
 from compressor.criteria import Criterion
-from compressor.methods.ranking import Batches
-from compressor.methods.ranking import score as score_units
+from compressor.methods.ranking import Batches, chosen_units, group_views, ranked
 from compressor.rates import PruneRequest, Share
-from compressor.rates.allocate import allocate, best_units
+from compressor.rates.allocate import allocate
 from compressor.rates.patterns import matched
+from compressor.steps.choice import Choice
 from compressor.steps.decisions import GroupDecision
-from compressor.steps.plan import PrunePlan, removal
+from compressor.steps.plan import PrunePlan, cut
 from compressor.steps.shrink import check, run_shrunk, shrink
 from compressor.tasks.task import TASKS
 from compressor.zoo import Architecture
 
-Score = Callable[[nn.Module], float]
+QualityOf = Callable[[nn.Module], float]
 """Model -> quality in percent, higher is better."""
 
 
@@ -110,7 +110,7 @@ def sensitivity(
     arch: Architecture,
     criterion: Criterion,
     rates: Sequence[float],
-    score: Score,
+    score: QualityOf,
     batches: Batches | None = None,
     groups: Sequence[str] = (),
 ) -> Iterator[Point]:
@@ -128,8 +128,8 @@ def sensitivity(
     Raises:
         CompressError: tracing, a rate, a pattern or the oracle failed.
     """
-    for cut in plan_study(model, arch, criterion, rates, batches, groups).cuts:
-        yield scored(cut, score(shrink(model, cut.plan)))
+    for one in plan_study(model, arch, criterion, rates, batches, groups).cuts:
+        yield scored(one, score(shrink(model, one.plan)))
 
 
 def plan_study(
@@ -150,11 +150,14 @@ def plan_study(
     view = arch.view(model)
     graph = trace(view, arch.example())
     chosen = _chosen(graph, groups)
-    scores = score_units(model, graph, criterion, batches, TASKS.get(arch.task))
+    views = group_views(model, graph, criterion, batches, TASKS.get(arch.task))
+    scores = ranked(criterion, views)
     kept = {rate: _kept(graph, rate, scores, arch.name) for rate in sorted(set(rates))}
-    best = {(i, r): best_units(scores[i], int(kept[r][i])) for i in chosen for r in kept}
-    _prove(view, arch, graph, {i: best[i, max(kept)] for i in chosen})
-    cuts = tuple(_cut(graph, arch, index, rate, units) for (index, rate), units in best.items())
+    choices = {
+        (i, r): chosen_units(criterion, views[i], scores[i], int(kept[r][i])) for i in chosen for r in kept
+    }
+    _prove(view, arch, graph, {i: choices[i, max(kept)] for i in chosen})
+    cuts = tuple(_cut(graph, arch, index, rate, choice) for (index, rate), choice in choices.items())
     return Study(dense=cost_model(graph)(kept_units(graph)), cuts=cuts)
 
 
@@ -176,8 +179,8 @@ def _kept(graph: ChannelGraph, rate: float, scores: Mapping[int, np.ndarray], ar
     return allocate(graph, request, scores, {}, arch).kept
 
 
-def _cut(graph: ChannelGraph, arch: Architecture, index: int, rate: float, units: np.ndarray) -> Cut:
-    group, count = graph.groups[index], len(units)
+def _cut(graph: ChannelGraph, arch: Architecture, index: int, rate: float, choice: Choice) -> Cut:
+    group, count = graph.groups[index], len(choice.keep)
     decision = GroupDecision(name=group.name, size=group.size, requested=count, kept=count)
     widths = kept_units(graph)
     widths[index] = count
@@ -187,14 +190,14 @@ def _cut(graph: ChannelGraph, arch: Architecture, index: int, rate: float, units
         rate=rate,
         kept=count,
         cost=cost_model(graph)(widths),
-        plan=PrunePlan(arch=arch.name, steps=(removal(graph, {index: units}, (decision,)),)),
+        plan=PrunePlan(arch=arch.name, steps=(cut(graph, {index: choice}, (decision,)),)),
     )
 
 
-def _prove(view: nn.Module, arch: Architecture, graph: ChannelGraph, keep: Mapping[int, np.ndarray]) -> None:
+def _prove(view: nn.Module, arch: Architecture, graph: ChannelGraph, choices: Mapping[int, Choice]) -> None:
     """Run the oracle once with the deepest cuts of all groups together; without it where it cannot apply."""
-    plan = PrunePlan(arch=arch.name, steps=(removal(graph, keep, ()),))
-    inexact = any(graph.groups[index].inexact for index in keep)
+    plan = PrunePlan(arch=arch.name, steps=(cut(graph, choices, ()),))
+    inexact = any(graph.groups[index].inexact for index in choices)
     (run_shrunk if inexact else check)(view, plan, arch.example())
 
 

@@ -17,6 +17,7 @@ from compressor.methods.ranked import Ranked
 from compressor.methods.ranking import Batches, Planned
 from compressor.rates import PruneRequest
 from compressor.steps.shrink import shrink
+from compressor.training.constraints import Constraint
 
 S = TypeVar("S")
 
@@ -37,6 +38,9 @@ class Method(Protocol[S]):
 
     def prepare(self, model: nn.Module, state: S) -> nn.Module:
         """Return the model as it is trained before the cut; usually itself."""
+
+    def constraint(self, state: S) -> Constraint:
+        """Return what the training before the cut is subject to; `FREE` where there is none."""
 
     def finish(self, model: nn.Module, state: S) -> Planned:
         """Return the proved plan for the model as it is now."""

@@ -10,6 +10,7 @@ from compressor.artifact import Artifact
 from compressor.criteria import Criterion, criterion_of
 from compressor.methods.ranking import Batches, Planned, make_plan
 from compressor.rates import PruneRequest
+from compressor.training.constraints import FREE, Constraint
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Ranked:
     def prepare(self, model: nn.Module, state: Planned) -> nn.Module:
         """Return the model itself."""
         return model
+
+    def constraint(self, state: Planned) -> Constraint:
+        """Return no constraint: nothing is trained before the cut."""
+        return FREE
 
     def finish(self, model: nn.Module, state: Planned) -> Planned:
         """Return the plan that was made at the start."""

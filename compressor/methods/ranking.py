@@ -1,6 +1,6 @@
-"""From a model and a request to a plan: trace, score, allocate, choose, and check with the oracle."""
+"""From a model and a request to a plan: trace, rank, allocate, choose, and check with the oracle."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from compressor.base.errors import UsageError
 from compressor.base.modules import named_tensors
 from compressor.channels import ChannelGraph, trace
-from compressor.criteria import Criterion
-from compressor.criteria.view import group_view
+from compressor.criteria import Chooser, Criterion
+from compressor.criteria.view import GroupView, group_view
 from compressor.methods.collect import collect
 from compressor.rates import PruneRequest
-from compressor.rates.allocate import Allocation, allocate, best_units
-from compressor.steps.plan import PrunePlan, removal
+from compressor.rates.allocate import allocate, best_units
+from compressor.steps.choice import Choice
+from compressor.steps.plan import PrunePlan, cut
 from compressor.steps.shrink import ORACLE_LIMIT, OracleReport, check, run_shrunk
 from compressor.tasks.classification import CLASSIFICATION
 from compressor.tasks.task import TASKS, Batch, Task
@@ -58,53 +59,73 @@ def make_plan(
     Raises:
         CompressError: tracing, the request or the oracle failed.
     """
-    inputs, view = arch.example(), arch.view(model)
+    inputs, view, task = arch.example(), arch.view(model), TASKS.get(arch.task)
     graph = trace(view, inputs)
-    scores = score(model, graph, criterion, batches, TASKS.get(arch.task))
-    comparable = scores if criterion.comparable else {i: s / max(s.mean(), 1e-12) for i, s in scores.items()}
-    allocation = allocate(graph, request, comparable, arch.layouts, arch.name)
-    keep = {
-        i: best_units(scores[i], int(allocation.kept[i]))
-        for i in graph.free
-        if _shrinks(graph, allocation, i)
+    views = group_views(model, graph, criterion, batches, task)
+    importance = ranked(criterion, views)
+    allocation = allocate(graph, request, _comparable(criterion, importance), arch.layouts, arch.name)
+    choices = {
+        index: chosen_units(criterion, view, importance[index], int(allocation.kept[index]))
+        for index, view in views.items()
+        if int(allocation.kept[index]) < view.size
     }
-    step = removal(graph, keep, allocation.decisions)
-    plan = PrunePlan(arch=arch.name, steps=(step,), notes=_notes(graph, keep))
-    return Planned(plan=plan, graph=graph, oracle=_oracle(view, plan, inputs, graph, keep))
+    step = cut(graph, choices, allocation.decisions)
+    plan = PrunePlan(arch=arch.name, steps=(step,), notes=_notes(graph, choices))
+    return Planned(plan=plan, graph=graph, oracle=_oracle(view, plan, inputs, graph, choices))
 
 
-def _shrinks(graph: ChannelGraph, allocation: Allocation, index: int) -> bool:
-    return int(allocation.kept[index]) < graph.groups[index].size
-
-
-def score(
+def group_views(
     model: nn.Module,
     graph: ChannelGraph,
     criterion: Criterion,
     batches: Batches | None = None,
     task: Task = CLASSIFICATION,
-) -> dict[int, np.ndarray]:
-    """Return group index -> (units,) scores of every free group.
+) -> dict[int, GroupView]:
+    """Return group index -> what a criterion sees of it, of every free group.
 
     Raises:
-        UsageError: a score is not finite, or data is missing.
+        UsageError: data is missing.
     """
     statistics, tensors = collect(model, criterion, batches, task), named_tensors(model)
-    scores = {}
-    with torch.no_grad():
-        for index in graph.free:
-            values = criterion(group_view(tensors, graph, index, statistics)).double().cpu().numpy()
-            if not np.isfinite(values).all():
-                raise UsageError(
-                    f"scores of {graph.groups[index].name} are not finite",
-                    "the weights hold NaN or infinity; check the checkpoint.",
-                )
-            scores[index] = values
-    return scores
+    return {index: group_view(tensors, graph, index, statistics) for index in graph.free}
 
 
-def _notes(graph: ChannelGraph, keep: dict[int, np.ndarray]) -> tuple[str, ...]:
-    inexact = sorted({str(graph.groups[i].inexact) for i in keep if graph.groups[i].inexact})
+@torch.no_grad()
+def ranked(criterion: Criterion, views: Mapping[int, GroupView]) -> dict[int, np.ndarray]:
+    """Return group index -> importance of its units, (units,).
+
+    Raises:
+        UsageError: an importance is not finite.
+    """
+    importance = {}
+    for index, view in views.items():
+        values = criterion(view).double().cpu().numpy()
+        if not np.isfinite(values).all():
+            raise UsageError(
+                f"scores of {view.name} are not finite",
+                "the weights hold NaN or infinity; check the checkpoint.",
+            )
+        importance[index] = values
+    return importance
+
+
+def _comparable(criterion: Criterion, importance: Mapping[int, np.ndarray]) -> Mapping[int, np.ndarray]:
+    """Return importance that may be ranked over all groups."""
+    if criterion.comparable:
+        return importance
+    return {index: values / max(values.mean(), 1e-12) for index, values in importance.items()}
+
+
+@torch.no_grad()
+def chosen_units(criterion: Criterion, view: GroupView, importance: np.ndarray, count: int) -> Choice:
+    """Return what a criterion chooses, the most important units where it does not choose by itself."""
+    if isinstance(criterion, Chooser):
+        return criterion.choose(view, importance, count)
+    return Choice(best_units(importance, count))
+
+
+def _notes(graph: ChannelGraph, choices: Mapping[int, Choice]) -> tuple[str, ...]:
+    inexact = sorted({str(graph.groups[i].inexact) for i in choices if graph.groups[i].inexact})
     notes = [f"removing channels changes what remains: {reason}" for reason in inexact]
     if graph.unused:
         notes.append(f"never run in evaluation mode, left as they are: {', '.join(graph.unused)}")
@@ -116,10 +137,10 @@ def _oracle(
     plan: PrunePlan,
     inputs: Sequence[Tensor],
     graph: ChannelGraph,
-    keep: dict[int, np.ndarray],
+    choices: Mapping[int, Choice],
 ) -> OracleReport:
     """Prove the plan; where units are inexact, prove that the result runs and say why no more is claimed."""
-    inexact = [graph.groups[i].inexact for i in keep if graph.groups[i].inexact]
+    inexact = [graph.groups[i].inexact for i in choices if graph.groups[i].inexact]
     if not inexact:
         return check(model, plan, inputs)
     run_shrunk(model, plan, inputs)

@@ -10,7 +10,8 @@ from compressor.base.errors import ArtifactError, UsageError
 from compressor.channels.components import Ids
 from compressor.channels.graph import AxisMap, ChannelGraph
 from compressor.steps import Step, step_from_json, step_to_json
-from compressor.steps.channels import AxisChange, ChangeChannels
+from compressor.steps.channels import DROPPED, AxisChange, ChangeChannels
+from compressor.steps.choice import Choice
 from compressor.steps.decisions import GroupDecision
 
 SCHEMA_VERSION = 1
@@ -94,22 +95,72 @@ def removal(
     Raises:
         UsageError: a group would be left empty.
     """
-    sizes = np.array([g.size for g in graph.groups])
-    offset = np.cumsum(sizes) - sizes
-    alive = np.ones(int(sizes.sum()), dtype=bool)
     for index, units in keep.items():
         if len(units) == 0:
             raise UsageError(f"{graph.groups[index].name} would lose all channels", "lower its rate.")
-        alive[offset[index] : offset[index] + sizes[index]] = False
-        alive[offset[index] + np.asarray(units)] = True
+    return cut(graph, {index: Choice(np.asarray(units)) for index, units in keep.items()}, decisions)
+
+
+def cut(
+    graph: ChannelGraph, choices: Mapping[int, Choice], decisions: tuple[GroupDecision, ...]
+) -> ChangeChannels:
+    """Return the step that carries out what was chosen in some groups, and leaves the others whole.
+
+    Args:
+        graph: the traced model.
+        choices: group index -> what survives there, and what the others merge into.
+        decisions: one per group of the graph, for the record.
+    """
+    sizes = np.array([g.size for g in graph.groups])
+    offset = np.cumsum(sizes) - sizes
+    stands = _standing(sizes, offset, choices)
+    alive = stands == np.arange(len(stands))
     takes: dict[tuple[int, ...], int] = {}
+    intos: dict[tuple[int, ...], int] = {}
     changes = []
     for entry in graph.axes:
-        living = alive[offset[entry.group] + entry.unit]
-        if not living.all() and not entry.tensor.startswith("input "):
-            positions = np.flatnonzero(living).tolist()
-            changes.append(axis_change(entry, positions, takes))
-    return ChangeChannels(decisions=decisions, takes=tuple(takes), changes=tuple(changes))
+        units = offset[entry.group] + entry.unit
+        if not alive[units].all() and not entry.tensor.startswith("input "):
+            change = axis_change(entry, np.flatnonzero(alive[units]).tolist(), takes)
+            if entry.role == "consumer" and (stands[units[~alive[units]]] != DROPPED).any():
+                into = _landing(units, stands, alive)
+                change = replace(change, into=intos.setdefault(into, len(intos)))
+            changes.append(change)
+    return ChangeChannels(decisions=decisions, takes=tuple(takes), changes=tuple(changes), intos=tuple(intos))
+
+
+def _standing(sizes: Ids, offset: Ids, choices: Mapping[int, Choice]) -> Ids:
+    """Return the unit that stands for each unit of all groups, in one row; itself where it survives."""
+    stands: Ids = np.arange(int(sizes.sum()))
+    for index, choice in choices.items():
+        own = np.full(sizes[index], DROPPED)
+        own[choice.keep] = choice.keep
+        chosen = own if choice.into is None else choice.into
+        stands[offset[index] : offset[index] + sizes[index]] = np.where(
+            chosen == DROPPED, DROPPED, chosen + offset[index]
+        )
+    return stands
+
+
+def _landing(units: Ids, stands: Ids, alive: Ids) -> tuple[int, ...]:
+    """Return the new position that each old one of an axis adds to; units of several go one by one.
+
+    Args:
+        units: unit of each position.
+        stands: unit that stands for each unit.
+        alive: whether each unit survives.
+    """
+    new = np.cumsum(alive[units]) - 1
+    homes: dict[int, list[int]] = {}
+    for position in np.flatnonzero(alive[units]).tolist():
+        homes.setdefault(int(units[position]), []).append(int(new[position]))
+    met: dict[int, int] = {}
+    into = []
+    for unit in units.tolist():
+        rank = met[unit] = met.get(unit, -1) + 1
+        home = int(stands[unit])
+        into.append(DROPPED if home == DROPPED else homes[home][rank])
+    return tuple(into)
 
 
 def axis_change(entry: AxisMap, take: Sequence[int], takes: dict[tuple[int, ...], int]) -> AxisChange:

@@ -21,7 +21,7 @@ from bench.environment import environment
 from bench.studies.common.results import results_of
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
-from compressor.methods.ranking import score
+from compressor.methods.ranking import group_views, ranked
 from compressor.rates import PruneRequest, Share
 from compressor.rates.allocate import allocate, best_units
 from compressor.steps.plan import PrunePlan, removal
@@ -65,7 +65,7 @@ def _ours(model: nn.Module, arch: Architecture) -> Callable[[], float]:
     def run() -> float:
         start = time.perf_counter()
         graph = trace(model, inputs)
-        scores = score(model, graph, criterion)
+        scores = ranked(criterion, group_views(model, graph, criterion))
         allocation = allocate(graph, spec, scores, {}, arch.name)
         keep = {i: best_units(scores[i], int(allocation.kept[i])) for i in graph.free}
         shrink(model, PrunePlan(arch=arch.name, steps=(removal(graph, keep, allocation.decisions),)))

@@ -7,7 +7,7 @@ from torch import nn
 
 from compressor.channels import trace
 from compressor.criteria import CRITERIA
-from compressor.methods.ranking import score
+from compressor.methods.ranking import group_views, ranked
 from compressor.steps.shrink import perturb_norms
 from compressor.zoo import find
 
@@ -30,8 +30,8 @@ def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
 def test_scores_are_finite_one_per_unit_and_repeatable(name: str, model: nn.Module) -> None:
     graph = trace(model, find("resnet20_cifar").example())
     criterion = CRITERIA.get(name)()
-    first = score(model, graph, criterion, batches())
-    again = score(model, graph, criterion, batches())
+    first = ranked(criterion, group_views(model, graph, criterion, batches()))
+    again = ranked(criterion, group_views(model, graph, criterion, batches()))
     for index in graph.free:
         assert first[index].shape == (graph.groups[index].size,)
         assert (first[index] == again[index]).all()
@@ -62,8 +62,8 @@ def test_permuting_channels_permutes_scores(name: str) -> None:
     criterion = CRITERIA.get(name)()
     x = [torch.randn(1, 3, 16, 16)]
     data = [(torch.randn(4, 3, 16, 16), torch.arange(4))]
-    before = score(model, trace(model, x), criterion, data)
-    after = score(permuted, trace(permuted, x), criterion, data)
+    before = ranked(criterion, group_views(model, trace(model, x), criterion, data))
+    after = ranked(criterion, group_views(permuted, trace(permuted, x), criterion, data))
     assert after[0] == pytest.approx(before[0][order.numpy()], rel=1e-4)
 
 
