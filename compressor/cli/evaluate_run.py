@@ -1,7 +1,5 @@
 """Scoring, on PyTorch or through any backend."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +10,12 @@ from compressor.base.devices import open_device
 from compressor.base.errors import UsageError
 from compressor.cli import output
 from compressor.cli.sources import open_model, parse_shapes, trust_in
-from compressor.data import DataSplits, ImageSet
+from compressor.data import DataSplits
 from compressor.tasks.scores import Score
 from compressor.tasks.task import Task
 from compressor.training import init_from_env
-from compressor.zoo.inputs import InputSpec
-from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device, usual_backends
-from export.metadata import read_exported
+from export.backends import SessionOptions, file_suffixes, usual_backends
+from export.scored import opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +63,13 @@ def _through_torch(request: Request, name: str, device: torch.device) -> tuple[S
 
 
 def _through_session(request: Request, name: str) -> tuple[Score, DataSplits]:
-    path = Path(request.model)
     options = SessionOptions(device=request.device, threads=request.threads)
-    with _opened(path, name, options, request.shape) as (task, model, inputs):
-        splits = task.data.open(request.data, inputs, model)
-        score = task.scoring.score(model, splits.images(request.split), batch_size=request.batch)
-        say_remarks(request.model, task, model)
+    shapes = parse_shapes(request.shape) if request.shape else None
+    with opened(Path(request.model), options, name, shapes) as file:
+        splits = file.task.data.open(request.data, file.inputs, file.model)
+        images = splits.images(request.split)
+        score = file.task.scoring.score(file.model, images, batch_size=request.batch)
+        say_remarks(request.model, file.task, file.model)
         return score, splits
 
 
@@ -79,23 +77,3 @@ def say_remarks(label: str, task: Task, model: nn.Module) -> None:
     """Tell people what they must know of what a model computed so far."""
     for remark in task.serving.remarks(model):
         output.say(f"{label}: {remark}")
-
-
-def accuracy_of_file(path: Path, images: ImageSet, backend: str, options: SessionOptions) -> Score:
-    """Return the score of an exported file on a split of data that is open already."""
-    with _opened(path, backend, options, None) as (task, model, _):
-        return task.scoring.score(model, images)
-
-
-@contextmanager
-def _opened(
-    path: Path, name: str, options: SessionOptions, shape: str | None
-) -> Iterator[tuple[Task, nn.Module, InputSpec]]:
-    """Yield the task of an exported file, the file behind the face of a module, and what it takes."""
-    backend = BACKENDS.get(name)
-    require_device(backend, options.device)
-    file = read_exported(path)
-    task = file.task
-    inputs = file.input(parse_shapes(shape) if shape else None)
-    with backend.open(path, options) as session:
-        yield task, task.serving.remote(session.run, session.input_names, inputs, file.properties), inputs

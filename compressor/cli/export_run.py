@@ -2,14 +2,11 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Literal
-
-import torch
 
 from compressor.artifact import Artifact
 from compressor.artifact.opening import Levers
@@ -17,19 +14,12 @@ from compressor.base.documents import Json, encode
 from compressor.base.files import publish, scratch, temporary_folder, writing
 from compressor.base.locks import owned
 from compressor.cli import output
-from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.cli.sources import open_model, trust_in
-from compressor.data import DataSplits
 from compressor.tasks.opened import Precision
 from compressor.tasks.parity import SERVED_BATCHES
-from compressor.tasks.task import TASKS
-from compressor.zoo.inputs import InputSpec
-from export.backends import SessionOptions
+from export.calibrated import calibration_on
 from export.deploy import Calibration, Deployed, DeploySettings, compared, deploy
 from export.precision import AutoReport, Int8Settings
-from export.precision.calibration import Feeds
-
-_CALIBRATION_BATCH: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,28 +161,9 @@ def _calibration(request: Request, artifact: Artifact) -> Calibration:
     if request.auto is not None and data.val_caution:
         output.say(f"note on validation: {data.val_caution}")
 
-    def score(file: Path) -> float:
-        options = SessionOptions(threads=request.threads)
-        return accuracy_of_file(file, data.val, "onnxruntime", options).quality
-
-    batches = _Feeds(data, artifact.input, request.calib_images)
-    return Calibration(batches=batches, score=score, limit=request.auto)
-
-
-@dataclass(frozen=True, slots=True)
-class _Feeds:
-    """The first images of the train split as a file's inputs; can be read again and again."""
-
-    data: DataSplits
-    inputs: InputSpec
-    images: int
-
-    def __iter__(self) -> Iterator[Feeds]:
-        task = TASKS.get(self.data.task).data
-        size = min(_CALIBRATION_BATCH, self.images)
-        batches = self.data.train.batches(size, device=torch.device("cpu"))
-        for batch in islice(batches, -(-self.images // size)):
-            yield task.feeds(batch, self.inputs)
+    return calibration_on(
+        data, artifact.input, images=request.calib_images, limit=request.auto, threads=request.threads
+    )
 
 
 def _document(request: Request, artifact: Artifact, deployed: Deployed) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from bench.studies.common.learned import few_images
 from bench.studies.common.lively import enlivened
 from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
-from compressor.cli.evaluate_run import accuracy_of_file
 from compressor.criteria import CRITERIA
 from compressor.data import DataSplits
 from compressor.methods.ranking import make_plan
@@ -29,6 +28,7 @@ from detection.learning import attention, batch_loss, imitation
 from detection.task import DETECTION
 from export.backends import SessionOptions
 from export.deploy import Calibration, DeploySettings, Precision, deploy
+from export.scored import score_of_file
 from tests.detection.coco_factory import write_coco
 from tests.detection.workload import SMALL
 
@@ -97,7 +97,7 @@ def test_files_in_fewer_bits_find_what_was_learned(
     deployed = deploy(artifact, tmp_path / "small.onnx", settings)
     assert deployed.precision is not None
     assert deployed.precision.share > 0.9
-    score = accuracy_of_file(deployed.file.path, data.test, "onnxruntime", SessionOptions(threads=1))
+    score = score_of_file(deployed.file.path, data.test, SessionOptions(threads=1))
     assert isinstance(score, AveragePrecision)
     assert score.box50 is not None
     assert score.box50 > 90

@@ -1,29 +1,17 @@
-"""The program from Python: what the command line calls, on the one value that moves.
-
-``import compressor`` offers these names without importing torch; strings that name models are what the
-command line takes: a name, ``package.module:factory``, or an artifact folder. Factories that are named in a
-call are trusted, those that only an artifact names are not: ``trust=Trust.of([...])``.
-"""
+"""Models, from Python: open, prune, train, score and export them."""
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from torch import nn
 
-from bench.candidates import Candidate, candidate, file_candidate
-from bench.comparison import BenchReport
-from bench.measure import MeasureSettings
-from bench.run import bench as measure_models
 from compressor.artifact import Artifact
 from compressor.artifact.live import Source, as_artifact
 from compressor.artifact.opening import Wanted, open_model
 from compressor.base.devices import open_device
 from compressor.base.errors import UsageError
-from compressor.base.files import scratch
 from compressor.chain.files import table_of
 from compressor.chain.job import Job
 from compressor.chain.memory import Memory
@@ -35,9 +23,11 @@ from compressor.tasks.opened import Precision
 from compressor.tasks.recipe import Recipe, recipe_from_table
 from compressor.tasks.scores import Score
 from compressor.zoo import NOBODY, Trust
-from export.backends import BACKENDS, Backend, SessionOptions, file_suffixes
+from export.backends import SessionOptions, file_suffixes
+from export.calibrated import calibration_on
 from export.deploy import Deployed, DeploySettings
 from export.deploy import deploy as _deploy
+from export.scored import opened
 
 _LOG = logging.getLogger(__name__)
 
@@ -162,7 +152,7 @@ def fine_tune(
 
 
 def evaluate(model: Source, data: str, *, split: str = "test", device: str = "cpu") -> Score:
-    """Return how well a model does on a data set.
+    """Return how well a model, or an exported file, does on a data set.
 
     Args:
         model: what is scored.
@@ -173,26 +163,46 @@ def evaluate(model: Source, data: str, *, split: str = "test", device: str = "cp
     Raises:
         UsageError: there is no such data set or split, or it does not fit the model.
     """
+    if isinstance(model, str | Path) and Path(model).suffix in file_suffixes():
+        with opened(Path(model), SessionOptions(device=device)) as file:
+            images = file.task.data.open(data, file.inputs, file.model).images(split)
+            return file.task.scoring.score(file.model, images)
     job = _job(as_artifact(model), data, device=device)
     return job.score(job.start, job.data.images(split))
 
 
 def deploy(
-    model: Source, path: str | Path, *, precision: Precision = "fp32", align: int | None = None
+    model: Source,
+    path: str | Path,
+    *,
+    precision: Precision = "fp32",
+    align: int | None = None,
+    data: str | None = None,
+    images: int = 256,
+    limit: float | None = None,
 ) -> Deployed:
     """Write an ONNX file that was compared with PyTorch; one that differs is not left behind.
 
     Args:
         model: what is exported.
         path: the file to write.
-        precision: ``fp32`` or ``fp16``; int8 needs images: ``compress export``.
+        precision: ``fp32``, ``fp16`` or ``int8``.
         align: widths are padded to multiples of this; None takes what suits the precision on a CPU.
+        data: data set on whose training images int8 measures ranges.
+        images: how many of them.
+        limit: percentage points of accuracy that int8 may cost; layers stay float until it holds.
 
     Raises:
-        UsageError: the file exists.
-        ParityError: the file differs from PyTorch.
+        UsageError: the file exists, or int8 was asked for without images.
+        ParityError: the file differs from PyTorch, or costs more accuracy than allowed.
     """
-    return _deploy(as_artifact(model), Path(path), DeploySettings(precision=precision, align=align))
+    artifact = as_artifact(model)
+    calibration = None
+    if data is not None:
+        splits = artifact.task.data.open(data, artifact.input, artifact.module)
+        calibration = calibration_on(splits, artifact.input, images=images, limit=limit, threads=None)
+    settings = DeploySettings(precision=precision, align=align, calibration=calibration)
+    return _deploy(artifact, Path(path), settings)
 
 
 def _job(
@@ -220,53 +230,3 @@ def _job(
 
 def _stage(work: Work) -> Stage:
     return Stage(name="call", output="", work=work)
-
-
-def bench(
-    models: Sequence[Source] | Mapping[str, Source],
-    *,
-    backend: str = "onnxruntime",
-    batches: Sequence[int] = (1, 8),
-    device: str = "cpu",
-    threads: int | None = None,
-    seconds: float = 5.0,
-    seed: int = 0,
-) -> BenchReport:
-    """Measure models interleaved against the first one; ``print`` of the report is a table.
-
-    Args:
-        models: in a list, or under names of one's own; strings may name exported files.
-        backend: runtime; artifacts are exported on the way where it opens files.
-        batches: samples per call, each measured on its own.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: of the runtime on the CPU; None leaves the choice to it.
-        seconds: to measure, per model and batch size.
-        seed: of the inputs.
-
-    Raises:
-        UsageError: the models take different inputs, or are nothing that the backend opens.
-        BackendMissingError: the device is not usable.
-    """
-    opener = BACKENDS.get(backend)
-    named = models if isinstance(models, Mapping) else {_name(model): model for model in models}
-    if len(named) < len(models):
-        raise UsageError("two models have the same name", 'give names: {"before": ..., "after": ...}.')
-    with scratch() as folder:
-        candidates = [_candidate(name, named[name], opener, folder, threads) for name in named]
-        return measure_models(
-            candidates, backend=backend, options=SessionOptions(device=device, threads=threads),
-            batches=batches, settings=MeasureSettings(budget_s=seconds), seed=seed,
-        )  # fmt: skip
-
-
-def _candidate(name: str, model: Source, opener: Backend, folder: Path, threads: int | None) -> Candidate:
-    if isinstance(model, str | Path) and Path(model).suffix in file_suffixes():
-        return replace(file_candidate(Path(model), opener), name=name)
-    return candidate(name, as_artifact(model), opener, folder, threads=threads, say=_LOG.info)
-
-
-def _name(model: Source) -> str:
-    """Return what a model is called that was given no name."""
-    if isinstance(model, Artifact):
-        return f"{model.manifest.arch}, {model.manifest.method}"
-    return type(model).__name__ if isinstance(model, nn.Module) else str(model)
