@@ -1,0 +1,1 @@
+"""Two checkouts of this program, side by side."""
