@@ -1,8 +1,8 @@
 """Two checkouts of this program side by side: how large they are, and how long the same commands take.
 
 ``python -m bench.studies.house.run BEFORE AFTER`` counts lines of code and of functions, tests and studies
-apart, and times whole commands, imports included, in turns: a cut of ResNet-50 to half of its MACs (build, trace, rank,
-allocate, prove, shrink, count) and one epoch of training on digits.
+apart, and times whole commands, imports included, in turns: a cut of ResNet-50 to half of its MACs (build,
+trace, rank, allocate, prove, shrink, count) and one epoch of training on digits.
 """
 
 import argparse
