@@ -15,7 +15,7 @@ from bench.document import report_to_json
 from bench.measure import MeasureSettings
 from bench.run import bench as measure_models
 from bench.table import render
-from compressor.artifact import Artifact, architecture_of, is_artifact, read_manifest
+from compressor.artifact import Artifact, architecture_of, is_artifact, opening, read_manifest
 from compressor.artifact.opening import Levers
 from compressor.base.documents import write_json
 from compressor.base.errors import UsageError
@@ -23,7 +23,7 @@ from compressor.base.files import exists, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
-from compressor.cli.sources import open_model, parse_shapes, trust_in
+from compressor.cli.sources import announce, open_model, parse_shapes, trust_in, wanted
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device
 from export.metadata import read_exported
@@ -144,7 +144,8 @@ def _source(name: str, request: Request) -> Path | Artifact:
         dense = open_model(name, None, None, request.followed, trust=request.trust, seed=request.seed)
         output.say(f"{name}: {dense.manifest.weights_from}")
         return dense
+    announce(path, request.trust)
     # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
     resizable = architecture_of(read_manifest(path, request.trust)).levers
     shape, levers = (request.shape, request.levers) if resizable else (None, {})
-    return open_model(name, None, None, shape, levers, request.trust)
+    return opening.open_model(name, wanted(shape=shape, levers=levers, trust=request.trust))

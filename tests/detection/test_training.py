@@ -92,7 +92,7 @@ def test_files_in_fewer_bits_find_what_was_learned(
     """
     arch, data = overfitted.arch.with_options(shapes=((3, 160, 160),)), overfitted.data
     artifact = Artifact.of(overfitted.model, arch, "eight images")
-    feeds = [DETECTION.feeds(b, arch.input) for b in data.train.batches(2, device=torch.device("cpu"))]
+    feeds = [DETECTION.data.feeds(b, arch.input) for b in data.train.batches(2, device=torch.device("cpu"))]
     settings = DeploySettings(precision=precision, calibration=Calibration(batches=feeds), threads=1)
     deployed = deploy(artifact, tmp_path / "small.onnx", settings)
     assert deployed.precision is not None

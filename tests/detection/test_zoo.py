@@ -100,9 +100,9 @@ def test_a_checkpoint_says_its_norms_and_classes(tmp_path: Path) -> None:
     torch.save(trained.state_dict(), tmp_path / "detector.pth")
     source = open_model(arch.name, tmp_path / "detector.pth", None, "3x128x160")
     assert source.arch.kwargs["num_classes"] == 7
-    assert any(isinstance(m, FrozenBatchNorm2d) for m in source.model.modules())
+    assert any(isinstance(m, FrozenBatchNorm2d) for m in source.module.modules())
     for name, tensor in trained.state_dict().items():
-        assert torch.equal(source.model.state_dict()[name], tensor), name
+        assert torch.equal(source.module.state_dict()[name], tensor), name
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_a_classifier_becomes_the_backbone(tmp_path: Path, classifier: str, dete
     torch.save(weights, tmp_path / "backbone.pth")
     source = open_model(detector, tmp_path / "backbone.pth", None, "3x128x160")
     first = next(iter(weights))
-    body = source.model.state_dict()
+    body = source.module.state_dict()
     assert torch.equal(body["backbone.body." + first.removeprefix("features.")], weights[first])
-    assert "random in backbone.fpn" in source.weights
+    assert "random in backbone.fpn" in source.manifest.weights_from
 
 
 def test_a_detector_with_missing_tensors_is_refused(tmp_path: Path) -> None:
