@@ -99,7 +99,7 @@ class Deployed:
     auto: AutoReport | None = None
 
 
-Stage = Callable[[str], None]
+Say = Callable[[str], None]
 
 _STANDARD: Final = DeploySettings()
 
@@ -109,7 +109,7 @@ def deploy(
     path: Path,
     settings: DeploySettings = _STANDARD,
     *,
-    stage: Stage = lambda words: None,
+    say: Say = lambda words: None,
 ) -> Deployed:
     """Export a model and prove that the file computes the same.
 
@@ -117,7 +117,7 @@ def deploy(
         artifact: what is exported.
         path: the file to write.
         settings: what is wanted of it.
-        stage: told what is being done, before every step that takes its time.
+        say: told what is being done, before every step that takes its time.
 
     Raises:
         ParityError: the file differs from PyTorch beyond the limit of its precision, or int8 costs more
@@ -125,16 +125,16 @@ def deploy(
         UsageError: ``path`` exists, or int8 was asked for without calibration images.
     """
     require_free(path)
-    wide, aligned = _aligned(artifact, settings, stage)
+    wide, aligned = _aligned(artifact, settings, say)
     module, inputs = wide.deployed(settings.form)
     metadata = metadata_of(artifact, inputs) | _said(settings, aligned)
     with owned(path), temporary_folder(path.parent) as folder:
         require_free(path)  # again, now that nobody else writes it
         name = str(folder)
-        stage("exporting to ONNX")
+        say("exporting to ONNX")
         plain = export_onnx(module, inputs, _room(name, "fp32", path), metadata=metadata)
-        draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings, stage)
-        stage("comparing with PyTorch")
+        draft, precision, auto = _CONVERSIONS[settings.precision](plain.path, settings, say)
+        say("comparing with PyTorch")
         parity = compared(artifact, draft, settings, exported=module)
         files = _moved(draft, path)
     companion = _shipped(artifact.task.serving.companion, path)
@@ -153,13 +153,11 @@ def _room(folder: str, kind: str, path: Path) -> Path:
     return room / path.name
 
 
-def _aligned(
-    artifact: Artifact, settings: DeploySettings, stage: Stage
-) -> tuple[Artifact, AlignReport | None]:
+def _aligned(artifact: Artifact, settings: DeploySettings, say: Say) -> tuple[Artifact, AlignReport | None]:
     multiple = settings.align or default_multiple(settings.precision, settings.device)
     if multiple == 1:
         return artifact, None
-    stage("padding widths")
+    say("padding widths")
     view = artifact.arch.view
     wide, report = pad_to_multiple(artifact.module, artifact.example(), multiple, view=view)
     return replace(artifact, module=wide), report
@@ -177,33 +175,33 @@ def _said(settings: DeploySettings, aligned: AlignReport | None) -> dict[str, st
 Converted = tuple[Path, PrecisionReport | None, AutoReport | None]
 
 
-def _as_it_is(source: Path, settings: DeploySettings, stage: Stage) -> Converted:
+def _as_it_is(source: Path, settings: DeploySettings, say: Say) -> Converted:
     return source, None, None
 
 
-def _halved(source: Path, settings: DeploySettings, stage: Stage) -> Converted:
-    stage("converting to fp16")
+def _halved(source: Path, settings: DeploySettings, say: Say) -> Converted:
+    say("converting to fp16")
     draft = _room(str(source.parent), "fp16", source)
     return draft, to_fp16(source, draft, keep=settings.keep), None
 
 
-def _quantised(source: Path, settings: DeploySettings, stage: Stage) -> Converted:
+def _quantised(source: Path, settings: DeploySettings, say: Say) -> Converted:
     calibration = settings.calibration
     if calibration is None:
         raise UsageError("int8 needs images to measure ranges on", "give --calib DATASET.")
-    stage("converting to int8")
+    say("converting to int8")
     draft = _room(str(source.parent), "int8", source)
     if calibration.limit is None or calibration.score is None:
         return draft, to_int8(source, draft, calibration.batches, settings.int8), None
     chosen = replace(settings.int8, keep_ends=False)
     found = int8_auto(
         source, draft, calibration.batches, calibration.score, calibration.limit, settings=chosen,
-        progress=lambda what, done, total: stage(f"{what} {done} of {total}"),
+        progress=lambda what, done, total: say(f"{what} {done} of {total}"),
     )  # fmt: skip
     return draft, found.precision, found
 
 
-_CONVERSIONS: Final[dict[str, Callable[[Path, DeploySettings, Stage], Converted]]] = {
+_CONVERSIONS: Final[dict[str, Callable[[Path, DeploySettings, Say], Converted]]] = {
     "fp32": _as_it_is,
     "fp16": _halved,
     "int8": _quantised,

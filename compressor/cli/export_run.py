@@ -82,7 +82,7 @@ def _deployed(request: Request, artifact: Artifact, path: Path) -> Deployed:
         artifact,
         path,
         _settings(request, artifact),
-        stage=lambda words: output.say(f"{time.monotonic() - started:4.0f} s  {words}"),
+        say=lambda words: output.say(f"{time.monotonic() - started:4.0f} s  {words}"),
     )
 
 

@@ -26,9 +26,9 @@ from compressor.inspection.plot import plot_sensitivity
 from compressor.inspection.sensitivity import (
     Cut,
     GroupSensitivity,
+    Inspection,
     Point,
     QualityOf,
-    Study,
     by_group,
     most_sensitive_first,
     plan_study,
@@ -65,7 +65,7 @@ class _Result:
     data: DataSplits
     images: int
     quality: float
-    study: Study
+    study: Inspection
     groups: list[GroupSensitivity]
 
 
@@ -139,7 +139,7 @@ def _identity(request: Request, data: DataSplits, images: int) -> Json:
 
 
 def _measured(
-    source: Artifact, study: Study, qualities: Qualities, score: QualityOf
+    source: Artifact, study: Inspection, qualities: Qualities, score: QualityOf
 ) -> tuple[float, list[Point]]:
     """Return the quality of the dense model, and all points; what is known is not measured again."""
 

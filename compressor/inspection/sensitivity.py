@@ -52,7 +52,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
+class Inspection:
     """What will be scored: every chosen group at every rate, groups in network order, rates ascending.
 
     Attributes:
@@ -139,7 +139,7 @@ def plan_study(
     rates: Sequence[float],
     batches: Batches | None = None,
     groups: Sequence[str] = (),
-) -> Study:
+) -> Inspection:
     """Return what :func:`sensitivity` scores; the model is traced and its units are ranked once.
 
     Raises:
@@ -158,7 +158,7 @@ def plan_study(
     }
     _prove(view, arch, graph, {i: choices[i, max(kept)] for i in chosen})
     cuts = tuple(_cut(graph, arch, index, rate, choice) for (index, rate), choice in choices.items())
-    return Study(dense=cost_model(graph)(kept_units(graph)), cuts=cuts)
+    return Inspection(dense=cost_model(graph)(kept_units(graph)), cuts=cuts)
 
 
 def _chosen(graph: ChannelGraph, patterns: Sequence[str]) -> list[int]:

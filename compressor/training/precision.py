@@ -13,7 +13,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Precision:
+class MixedPrecision:
     """How forward and backward passes compute.
 
     Attributes:
@@ -31,13 +31,13 @@ class Precision:
         return torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype is not None)
 
 
-def precision_for(device: torch.device, *, amp: bool) -> Precision:
+def precision_for(device: torch.device, *, amp: bool) -> MixedPrecision:
     """Return mixed precision if ``amp`` asks for it and ``device`` has it; if not, says so in the log."""
     dtype = _fast_dtype(device) if amp else None
     if amp and dtype is None:
         _LOG.warning("mixed precision was asked for, but %s has none here: training in float32", device.type)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype is torch.float16)
-    return Precision(device=device.type, dtype=dtype, scaler=scaler)
+    return MixedPrecision(device=device.type, dtype=dtype, scaler=scaler)
 
 
 def _fast_dtype(device: torch.device) -> torch.dtype | None:

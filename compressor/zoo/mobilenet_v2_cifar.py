@@ -21,7 +21,7 @@ _STEM, _HEAD, _EXPANSION = 32, 1280, 6
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Bottlenecks:
     """Consecutive blocks of one width; the first has the stride.
 
     Attributes:
@@ -38,13 +38,13 @@ class Stage:
 
 
 _STAGES = (
-    Stage(1, 16, 1, 1),
-    Stage(_EXPANSION, 24, 2, 1),
-    Stage(_EXPANSION, 32, 3, 2),
-    Stage(_EXPANSION, 64, 4, 2),
-    Stage(_EXPANSION, 96, 3, 1),
-    Stage(_EXPANSION, 160, 3, 2),
-    Stage(_EXPANSION, 320, 1, 1),
+    Bottlenecks(1, 16, 1, 1),
+    Bottlenecks(_EXPANSION, 24, 2, 1),
+    Bottlenecks(_EXPANSION, 32, 3, 2),
+    Bottlenecks(_EXPANSION, 64, 4, 2),
+    Bottlenecks(_EXPANSION, 96, 3, 1),
+    Bottlenecks(_EXPANSION, 160, 3, 2),
+    Bottlenecks(_EXPANSION, 320, 1, 1),
 )
 
 

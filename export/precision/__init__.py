@@ -7,12 +7,12 @@ precision is decided here, counted in the file that results, and judged by parit
 from export.precision.auto import AutoReport, int8_auto
 from export.precision.fp16 import to_fp16
 from export.precision.int8 import Int8Settings, to_int8
-from export.precision.share import Precision, PrecisionReport, precision_report
+from export.precision.share import Lowered, PrecisionReport, precision_report
 
 __all__ = [
     "AutoReport",
     "Int8Settings",
-    "Precision",
+    "Lowered",
     "PrecisionReport",
     "int8_auto",
     "precision_report",

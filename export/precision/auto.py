@@ -31,7 +31,7 @@ from export.precision.int8 import Int8Settings, Subject
 from export.precision.regions import label_of
 from export.precision.share import PrecisionReport, precision_report
 
-Score = Callable[[Path], float]
+AccuracyOf = Callable[[Path], float]
 """Accuracy of an ONNX file in percent, on the validation split."""
 
 Progress = Callable[[str, int, int], None]
@@ -79,7 +79,7 @@ def int8_auto(
     source: Path,
     target: Path,
     calibration: Iterable[Feeds],
-    score: Score,
+    score: AccuracyOf,
     limit: float,
     *,
     settings: Int8Settings = _ALL,
@@ -146,7 +146,7 @@ class _Trials:
     ranges: TensorsData
     order: tuple[ir.Node, ...]
     folder: Path
-    score: Score
+    score: AccuracyOf
     progress: Progress
     scores: dict[int, float] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from export.precision.regions import LAYERS, is_constant, label_of
 
 _CONVERSIONS: Final = frozenset({"Cast", "DequantizeLinear", "QuantizeLinear"})
 
-Precision = Literal["fp16", "int8"]
+Lowered = Literal["fp16", "int8"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class PrecisionReport:
         kept_float: the others, by module, in execution order.
     """
 
-    precision: Precision
+    precision: Lowered
     nodes: int
     converted: int
     kept_float: tuple[str, ...]
@@ -36,7 +36,7 @@ class PrecisionReport:
         return self.converted / self.nodes if self.nodes else 0.0
 
 
-def precision_report(path: Path, precision: Precision) -> PrecisionReport:
+def precision_report(path: Path, precision: Lowered) -> PrecisionReport:
     """Count the layers of a file that compute in ``precision``.
 
     Products of two activations, such as those of attention or of box suppression, are no layers. A layer

@@ -12,7 +12,7 @@ from compressor.data import open_data
 from compressor.tasks.recipe import Recipe
 from compressor.training import FREE, Free, fine_tune, lr_at
 from compressor.training import trainer as trainer_module
-from compressor.training.precision import Precision
+from compressor.training.precision import MixedPrecision
 from compressor.zoo.inputs import InputSpec
 
 RECIPE = Recipe(epochs=2, batch_size=16, lr=0.05, warmup_epochs=0.5)
@@ -153,7 +153,7 @@ def test_gradients_are_unscaled_under_a_scaler(model, data, monkeypatch):
 
     def precision(device, *, amp):
         scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=10**6)
-        return Precision(device="cpu", dtype=None, scaler=scaler)
+        return MixedPrecision(device="cpu", dtype=None, scaler=scaler)
 
     monkeypatch.setattr(trainer_module, "precision_for", precision)
     fine_tune(other, data, RECIPE, constraint=scaled)
