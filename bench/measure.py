@@ -121,6 +121,31 @@ def measure(
     }
 
 
+def rounds_of(
+    calls: Mapping[str, Call], settings: MeasureSettings, runs: int, *, clock: Clock = Clock()
+) -> Iterator[dict[str, tuple[float, ...]]]:
+    """Warm all models up, and return their rounds one by one, without end; the order alternates.
+
+    Args:
+        calls: a name and a function that runs the model once.
+        settings: how long to warm up, and what stands between blocks.
+        runs: timed calls per block at least; a quick model makes more, up to ``settings.max_runs``.
+        clock: where time comes from.
+
+    Returns:
+        Milliseconds per call of each model, round by round.
+    """
+    warm = {name: _warm_up(call, settings, clock) for name, call in calls.items()}
+    count = {name: max(runs, _runs_per_block(state.typical_s, 36, settings)) for name, state in warm.items()}
+
+    def rounds() -> Iterator[dict[str, tuple[float, ...]]]:
+        for number in itertools.count():
+            names = list(calls) if number % 2 == 0 else list(calls)[::-1]
+            yield {name: _block(calls[name], count[name], settings, clock) for name in names}
+
+    return rounds()
+
+
 def _warm_up(call: Call, settings: MeasureSettings, clock: Clock) -> _Warm:
     """Call until the median of a window is within the tolerance of the median of the window before."""
     start_ns = clock.now_ns()

@@ -23,6 +23,7 @@ from compressor.cli.doctor import doctor
 from compressor.cli.evaluate import evaluate
 from compressor.cli.export import export
 from compressor.cli.finetune import finetune
+from compressor.cli.gate import gate
 from compressor.cli.inspect import inspect
 from compressor.cli.models import models
 from compressor.cli.process import (
@@ -51,6 +52,7 @@ app.command("finetune")(finetune)
 app.command("eval")(evaluate)
 app.command("export")(export)
 app.command("bench")(bench)
+app.command("gate")(gate)
 app.command("detect")(detect)
 app.command("run")(run)
 app.command("doctor")(doctor)

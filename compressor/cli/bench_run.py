@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from bench.candidates import Candidate, candidate, file_candidate
+from bench.candidates import Candidate, candidate
 from bench.comparison import BenchReport
 from bench.document import report_to_json
 from bench.measure import MeasureSettings
@@ -55,13 +55,12 @@ class Request:
 
 def run(request: Request) -> None:
     """Carry out a request and print its result."""
-    request = replace(request, followed=_followed(request))
     if request.save and exists(request.save):
         raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
     for name in request.backends:
         require_device(BACKENDS.get(name), request.device)
     with owned(request.save) if request.save else nullcontext(), scratch() as folder:
-        sources = {name: _source(name, request) for name in request.models}
+        sources = sources_of(request)
         report = joined([_measured(request, sources, name, folder) for name in request.backends])
         document = report_to_json(report)
         if request.save:
@@ -70,6 +69,12 @@ def run(request: Request) -> None:
         output.print_json(document)
     else:
         output.show(render(report))
+
+
+def sources_of(request: Request) -> dict[str, Path | Artifact]:
+    """Open what was typed: files as they are, and artifacts; names follow the input of others."""
+    followed = replace(request, followed=_followed(request))
+    return {name: _source(name, followed) for name in request.models}
 
 
 def _followed(request: Request) -> str | None:
@@ -110,7 +115,7 @@ def joined(reports: Sequence[BenchReport]) -> BenchReport:
 def _measured(
     request: Request, sources: Mapping[str, Path | Artifact], backend: str, scratch: Path
 ) -> BenchReport:
-    candidates = [_candidate(name, sources[name], backend, request, scratch) for name in request.models]
+    candidates = [candidate_of(name, sources[name], backend, request, scratch) for name in request.models]
     options = SessionOptions(device=request.device, threads=request.threads, trust=request.trust)
     with Progress(
         console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal
@@ -125,7 +130,7 @@ def _measured(
         )  # fmt: skip
 
 
-def _candidate(
+def candidate_of(
     name: str, source: Path | Artifact, backend: str, request: Request, scratch: Path
 ) -> Candidate:
     """Return a model in the form that a backend opens."""

@@ -1,0 +1,108 @@
+"""``compress gate``: fail a build that made a model slower, less accurate, or larger."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from compressor.base.errors import UsageError
+from compressor.cli.options import DataOpt, DeviceOpt, InputOpt, JsonOpt, SeedOpt, ThreadsOpt, TrustOpt
+
+
+def gate(
+    candidate: Annotated[str, typer.Argument(help="Artifact, exported file, or name.", show_default=False)],
+    against: Annotated[
+        str | None, typer.Option("--against", help="Baseline, measured in the same job.", show_default=False)
+    ] = None,
+    max_regression: Annotated[
+        str, typer.Option("--max-regression", help="How much slower it may be: 5% or 0.05.")
+    ] = "5%",
+    min_delta: Annotated[
+        str, typer.Option("--min-delta", help="Differences below this do not count: 0.05ms.")
+    ] = "0.05ms",
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Wrong decisions at a change of exactly the limit: 0.05 or 0.01.")
+    ] = 0.05,
+    on_open: Annotated[
+        Literal["pass", "fail"],
+        typer.Option("--on-open", help="What CI is told where the rule cannot decide."),
+    ] = "fail",
+    backend: Annotated[str, typer.Option("--backend", help="Runtime; see compress doctor.")] = "onnxruntime",
+    batch: Annotated[str, typer.Option("--batch", help="Images per call, separated by commas.")] = "1",
+    threads: ThreadsOpt = None,
+    device: DeviceOpt = "cpu",
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, max=16, help="Fresh processes that measure in turn.")
+    ] = 4,
+    seconds: Annotated[
+        float, typer.Option("--seconds", help="Timed seconds per model that all rounds are planned for.")
+    ] = 3.0,
+    data: DataOpt = None,
+    max_drop: Annotated[
+        float, typer.Option("--max-drop", help="With --data: points of accuracy it may lose.")
+    ] = 0.5,
+    max_size: Annotated[
+        str | None, typer.Option("--max-size", help="Largest file, 25MB.", show_default=False)
+    ] = None,
+    shape: InputOpt = None,
+    seed: SeedOpt = 0,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", help="Write JUnit's XML here.", show_default=False)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Write a table here.", show_default=False)
+    ] = None,
+    trust_code: TrustOpt = False,
+    json: JsonOpt = False,
+) -> None:
+    """Measure CANDIDATE against a baseline in fresh processes, and exit with 3 where it is too slow.
+
+    A model against itself tells the smallest regression that this machine can detect.
+
+    Examples: compress gate new.onnx --against old.onnx --max-regression 5% --threads 2 --junit gate.xml;
+    compress gate half --against dense --backend torch --data digits --max-drop 0.5
+    """
+    if against is None:
+        raise UsageError("there is nothing to compare with", "give --against BASELINE; times are not stored.")
+    from bench.gate.rule import Limits
+    from compressor.cli.gate_run import Request, run
+
+    limits = Limits(
+        max_regression=_share(max_regression), min_delta_ms=_number(min_delta, "ms", "--min-delta"),
+        alpha=alpha,
+    )  # fmt: skip
+    request = Request(
+        candidate=candidate, baseline=against, limits=limits, on_open=on_open, backend=backend,
+        batches=_batches(batch), threads=threads, device=device, processes=processes, budget_s=seconds,
+        data=data, max_drop=max_drop, max_bytes=_bytes(max_size), shape=shape, seed=seed, junit=junit,
+        markdown=markdown, trust_code=trust_code, json=json,
+    )  # fmt: skip
+    run(request)
+
+
+def _share(text: str) -> float:
+    if text.endswith("%"):
+        return _number(text, "%", "--max-regression") / 100
+    return _number(text, "", "--max-regression")
+
+
+def _number(text: str, unit: str, option: str) -> float:
+    try:
+        return float(text.removesuffix(unit))
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is no number", f"write it as in {option} 5{unit}.") from None
+
+
+def _bytes(text: str | None) -> int | None:
+    if text is None:
+        return None
+    scale = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
+    unit = next((unit for unit in scale if text.endswith(unit)), "")
+    return int(_number(text, unit, "--max-size") * scale.get(unit, 1))
+
+
+def _batches(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--batch {text!r}", "write numbers separated by commas, 1,8.") from None

@@ -1,0 +1,244 @@
+"""What ``compress gate`` does: open both models, measure, score, weigh, report, fail with exit code 3."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from bench.candidates import Candidate
+from bench.gate.judge import Judged, OnOpen, judge
+from bench.gate.report import Check, Outcome, judged_to_json, junit, latency_check, markdown_table
+from bench.gate.rounds import Pair, rounds_in_turn
+from bench.gate.rule import Limits
+from bench.statistics import significant
+from compressor.api import evaluate
+from compressor.artifact import Artifact, is_artifact
+from compressor.base.errors import GateFailedError, UsageError
+from compressor.base.files import scratch, write_whole
+from compressor.base.text import foreign
+from compressor.cli import bench_run, output
+from compressor.tasks.scores import Score
+from export.backends import BACKENDS, require_device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One ``compress gate``, as typed."""
+
+    candidate: str
+    baseline: str
+    limits: Limits
+    on_open: OnOpen
+    backend: str
+    batches: tuple[int, ...]
+    threads: int | None
+    device: str
+    processes: int
+    budget_s: float
+    data: str | None
+    max_drop: float
+    max_bytes: int | None
+    shape: str | None
+    seed: int
+    junit: Path | None
+    markdown: Path | None
+    trust_code: bool
+    json: bool
+
+    @property
+    def itself(self) -> bool:
+        """Whether a model is held against itself, which shows what this machine can tell."""
+        return self.candidate == self.baseline
+
+    @property
+    def title(self) -> str:
+        """Both models in words."""
+        return f"{self.candidate} against {self.baseline}, {self.backend}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gated:
+    """What came of all checks."""
+
+    checks: tuple[Check, ...]
+    latency: dict[int, Judged]
+    scores: dict[str, Score]
+    size_bytes: int
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.outcome == "fail")
+
+
+def run(request: Request) -> None:
+    """Carry out a request and print its result.
+
+    Raises:
+        GateFailedError: a check failed; every report was written before.
+    """
+    for batch in request.batches:
+        if batch < 1:
+            raise UsageError(f"--batch {batch}", "give numbers from 1.")
+    require_device(BACKENDS.get(request.backend), request.device)
+    with scratch() as folder:
+        gated = _gated(request, folder)
+    _write(request, gated)
+    if request.json:
+        output.print_json(_document(request, gated))
+    else:
+        _show(request, gated)
+    if gated.failed:
+        words = "; ".join(f"{check.name}: {check.words}" for check in gated.failed)
+        raise GateFailedError(words, "make the model faster, or allow more where that is meant.")
+
+
+def _gated(request: Request, folder: Path) -> _Gated:
+    asked = _as_bench(request)
+    names = dict.fromkeys((request.baseline, request.candidate))
+    sources = bench_run.sources_of(asked)
+    found = {
+        name: bench_run.candidate_of(name, sources[name], request.backend, asked, folder) for name in names
+    }
+    _check_inputs(found[request.baseline], found[request.candidate])
+    paths = {name: _path(one, folder) for name, one in found.items()}
+    checks, latency = [], {}
+    for batch in request.batches:
+        started = time.monotonic()
+        latency[batch] = _measured(request, found[request.baseline], paths, batch)
+        checks.append(latency_check(batch, latency[batch], time.monotonic() - started))
+    size = _size(paths[request.candidate])
+    scores = _scores(request, sources)
+    checks += [*_score_check(request, scores), *_size_check(request, size)]
+    return _Gated(checks=tuple(checks), latency=latency, scores=scores, size_bytes=size)
+
+
+def _as_bench(request: Request) -> bench_run.Request:
+    """Return the same models as ``compress bench`` opens them."""
+    return bench_run.Request(
+        models=tuple(dict.fromkeys((request.baseline, request.candidate))), backends=(request.backend,),
+        batches=request.batches, threads=request.threads, device=request.device, budget_s=request.budget_s,
+        shape=request.shape, levers={}, seed=request.seed, json=request.json,
+        trust_code=request.trust_code, save=None,
+    )  # fmt: skip
+
+
+def _check_inputs(baseline: Candidate, candidate: Candidate) -> None:
+    if baseline.inputs.shapes != candidate.inputs.shapes:
+        raise UsageError(
+            f"{foreign(candidate.name)} takes {candidate.inputs.shapes}, {foreign(baseline.name)} "
+            f"{baseline.inputs.shapes}: their times say nothing of each other",
+            "export both for one size.",
+        )
+    if baseline.precision != candidate.precision:
+        output.say(f"note: {baseline.precision} is held against {candidate.precision}")
+
+
+def _path(found: Candidate, folder: Path) -> Path:
+    """Return what a fresh process opens."""
+    if isinstance(found.source, Path):
+        return found.source
+    if is_artifact(Path(found.name)):
+        return Path(found.name)
+    path = folder / f"live-{found.digest[:16]}"
+    if not path.exists():
+        found.source.save(path)
+    return path
+
+
+def _measured(request: Request, baseline: Candidate, paths: dict[str, Path], batch: int) -> Judged:
+    pair = Pair(
+        baseline=paths[request.baseline], candidate=paths[request.candidate], inputs=baseline.inputs,
+        backend=request.backend, device=request.device, threads=request.threads, batch=batch,
+        budget_s=request.budget_s, trust=_as_bench(request).trust, seed=request.seed,
+    )  # fmt: skip
+    start = partial(rounds_in_turn, pair, request.processes)
+    console = Console(stderr=True)
+    with console.status(f"batch {batch}: starting {request.processes} processes") as status:
+        say = _teller(batch, status.update if console.is_terminal else None)
+        return judge(start, request.limits, on_open=request.on_open, progress=say)
+
+
+def _teller(batch: int, update: Callable[[str], None] | None) -> Callable[[str], None]:
+    """Return what tells people how far it is: a moving line on a terminal, lines elsewhere."""
+    last = time.monotonic()
+
+    def say(words: str) -> None:
+        nonlocal last
+        if update is not None:
+            update(escape(f"batch {batch}: {words}"))
+        elif words.startswith("after") or time.monotonic() - last > 10:
+            last = time.monotonic()
+            output.say(f"batch {batch}: {words}")
+
+    return say
+
+
+def _scores(request: Request, sources: dict[str, Path | Artifact]) -> dict[str, Score]:
+    if request.data is None:
+        return {}
+    return {name: evaluate(source, request.data, device=request.device) for name, source in sources.items()}
+
+
+def _score_check(request: Request, scores: dict[str, Score]) -> list[Check]:
+    if not scores:
+        return []
+    before, after = (scores[name].quality for name in (request.baseline, request.candidate))
+    words = f"{after:.2f} % against {before:.2f} %, may lose {request.max_drop:g} points"
+    outcome: Outcome = "fail" if before - after > request.max_drop else "pass"
+    return [Check(name=f"quality on {request.data}", outcome=outcome, words=words, seconds=0.0)]
+
+
+def _size_check(request: Request, size_bytes: int) -> list[Check]:
+    if request.max_bytes is None:
+        return []
+    words = f"{size_bytes / 1e6:.2f} MB, allowed {request.max_bytes / 1e6:.2f} MB"
+    outcome: Outcome = "fail" if size_bytes > request.max_bytes else "pass"
+    return [Check(name="size", outcome=outcome, words=words, seconds=0.0)]
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file with its weights, or of the weights of an artifact."""
+    beside = [path.with_name(f"{path.name}.data"), path / "model.safetensors"]
+    files = [file for file in (path, *beside) if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _write(request: Request, gated: _Gated) -> None:
+    if request.junit:
+        write_whole(request.junit, junit(gated.checks, request.title))
+    table = markdown_table(gated.checks, request.title)
+    if request.markdown:
+        write_whole(request.markdown, table)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(table + "\n")
+
+
+def _document(request: Request, gated: _Gated) -> dict[str, object]:
+    return {
+        "candidate": request.candidate,
+        "baseline": request.baseline,
+        "backend": request.backend,
+        "verdict": "fail" if gated.failed else "pass",
+        "checks": [
+            {"name": check.name, "outcome": check.outcome, "words": check.words} for check in gated.checks
+        ],
+        "latency": {str(batch): judged_to_json(judged) for batch, judged in gated.latency.items()},
+        "quality": {name: score.quality for name, score in gated.scores.items()},
+        "size_bytes": gated.size_bytes,
+    }
+
+
+def _show(request: Request, gated: _Gated) -> None:
+    rows = [(check.name, check.outcome, check.words) for check in gated.checks]
+    output.show(output.table(("check", "result", "figures"), rows, request.title))
+    for batch, judged in gated.latency.items():
+        if request.itself:
+            least = significant(100 * judged.detectable)
+            output.show(f"batch {batch}: this machine can tell a regression of {least} % nine times of ten")
