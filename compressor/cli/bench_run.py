@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from bench.candidates import Candidate, candidate
+from bench.candidates import Candidate, candidate, file_candidate
 from bench.comparison import BenchReport
 from bench.document import report_to_json
 from bench.measure import MeasureSettings
