@@ -1,0 +1,139 @@
+"""How often the gate is wrong: ``python -m bench.studies.gate.run --gates 100``.
+
+The same file is held against itself, and against a network with an extra layer of about a tenth of its work,
+whose slowdown is measured separately. Every other gate runs beside a process that keeps one core busy. Gates
+that were made before are not made again.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from bench.candidates import file_candidate
+from bench.environment import environment
+from bench.gate.judge import judge
+from bench.gate.rounds import Pair, rounds_in_turn
+from bench.gate.rule import Limits
+from bench.measure import MeasureSettings
+from bench.run import bench
+from bench.studies.common.results import results_of
+from compressor.base.documents import write_json
+from compressor.zoo import find
+from export.backends import BACKENDS, SessionOptions
+from export.to_onnx import export_onnx
+
+RESULTS: Final = results_of("gate")
+EXTRA: Final = 74
+"""Channels of the extra layer: 3 x 3 to and fro at 32 x 32, a tenth of ResNet-20's multiply-adds."""
+
+
+class Slowed(nn.Module):
+    """A network behind a layer that costs time and does little."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.extra = nn.Sequential(nn.Conv2d(3, EXTRA, 3, padding=1), nn.Conv2d(EXTRA, 3, 3, padding=1))
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute what the body makes of a slightly changed image."""
+        logits: Tensor = self.body(x + 1e-3 * self.extra(x))
+        return logits
+
+
+def main() -> None:
+    """Make the gates that are missing and write them as they come."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gates", type=int, default=100, help="of each kind")
+    parser.add_argument("--work", type=Path, default=Path("runs/gate"))
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    paths = _files(arguments.work)
+    document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"gates": []}
+    if "slowdown" not in document:
+        document["slowdown"] = _slowdown(paths, arguments.threads)
+    for number in range(arguments.gates):
+        for kind in ("same", "slower"):
+            known = {(gate["kind"], gate["number"]) for gate in document["gates"]}
+            if (kind, number) not in known:
+                gate = _gate(kind, paths, busy=bool(number % 2), threads=arguments.threads)
+                document["gates"].append({"kind": kind, "number": number, **gate})
+                write_json(RESULTS, document | {"environment": environment()})
+                print(document["gates"][-1], flush=True)
+    for kind in ("same", "slower"):
+        print(kind, Counter(gate["verdict"] for gate in document["gates"] if gate["kind"] == kind))
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {"same": folder / "same.onnx", "slower": folder / "slower.onnx"}
+    torch.manual_seed(0)
+    arch = find("resnet20_cifar")
+    body = arch.build()
+    for kind, model in (("same", body), ("slower", Slowed(body).eval())):
+        if not paths[kind].exists():
+            export_onnx(model, arch.input, paths[kind], metadata={})
+    return paths
+
+
+def _slowdown(paths: dict[str, Path], threads: int) -> dict[str, float]:
+    """Return how much slower the second file is, measured by ``bench``, with its interval."""
+    inputs = find("resnet20_cifar").input.shapes
+    backend = BACKENDS.get("onnxruntime")
+    models = [file_candidate(path, backend, inputs) for path in paths.values()]
+    options = SessionOptions(threads=threads)
+    report = bench(
+        models, backend="onnxruntime", options=options, batches=(1,), settings=MeasureSettings(budget_s=10)
+    )
+    found = report.comparisons[0].speedup
+    return {"value": 1 / found.value - 1, "low": 1 / found.high - 1, "high": 1 / found.low - 1}
+
+
+def _gate(kind: str, paths: dict[str, Path], *, busy: bool, threads: int) -> dict[str, Any]:
+    inputs = find("resnet20_cifar").input
+    pair = Pair(
+        baseline=paths["same"], candidate=paths[kind], inputs=inputs, backend="onnxruntime", threads=threads
+    )
+    limits = Limits(max_regression=0.05, min_delta_ms=0.0)
+    start, load = time.monotonic(), os.getloadavg()[0]
+    with _busy() if busy else contextlib.nullcontext():
+        judged = judge(partial(rounds_in_turn, pair), limits, on_open="pass")
+    decision = judged.decision
+    return {
+        "verdict": "open" if judged.weak else judged.verdict, "busy": busy, "change": decision.change,
+        "low": decision.low, "high": decision.high, "rounds": decision.rounds,
+        "seconds": round(time.monotonic() - start, 1), "load": load,
+    }  # fmt: skip
+
+
+@contextlib.contextmanager
+def _busy() -> Iterator[None]:
+    process = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def _spin() -> None:
+    x = 1.0
+    while True:
+        x = math.sin(x) + 1
+
+
+if __name__ == "__main__":
+    main()
