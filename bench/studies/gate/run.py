@@ -44,12 +44,12 @@ class Slowed(nn.Module):
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
-        self.extra = nn.Sequential(nn.Conv2d(3, EXTRA, 3, padding=1), nn.Conv2d(EXTRA, 3, 3, padding=1))
+        self.added = nn.Sequential(nn.Conv2d(3, EXTRA, 3, padding=1), nn.Conv2d(EXTRA, 3, 3, padding=1))
         self.body = body
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute what the body makes of a slightly changed image."""
-        logits: Tensor = self.body(x + 1e-3 * self.extra(x))
+        logits: Tensor = self.body(x + 1e-3 * self.added(x))
         return logits
 
 
