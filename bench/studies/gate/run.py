@@ -1,8 +1,8 @@
 """How often the gate is wrong: ``python -m bench.studies.gate.run --gates 100``.
 
-The same file is held against itself, and against a network with an extra layer that costs about a tenth of its time,
-whose slowdown is measured separately. Every other gate runs beside a process that keeps one core busy. Gates
-that were made before are not made again.
+The same file is held against itself, and against a network with an extra layer that costs about a tenth of
+its time, whose slowdown is measured separately. Every other gate runs beside a process that keeps one core
+busy. Gates that were made before are not made again.
 """
 
 import argparse
@@ -64,6 +64,7 @@ def main() -> None:
     document = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"gates": []}
     if "slowdown" not in document:
         document["slowdown"] = _slowdown(paths, arguments.threads)
+        print("slower by", document["slowdown"], flush=True)
     for number in range(arguments.gates):
         for kind in ("same", "slower"):
             known = {(gate["kind"], gate["number"]) for gate in document["gates"]}
