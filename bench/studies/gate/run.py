@@ -131,9 +131,10 @@ def _busy() -> Iterator[None]:
 
 
 def _spin() -> None:
-    x = 1.0
-    while True:
-        x = math.sin(x) + 1
+    parent, x = os.getppid(), 1.0
+    while os.getppid() == parent:
+        for _ in range(10**6):
+            x = math.sin(x) + 1
 
 
 if __name__ == "__main__":
