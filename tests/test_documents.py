@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ import typer
 from bench.page import page
 from bench.studies.common.results import results_of
 from compressor.cli import app
+from compressor.methods import known_methods
+from compressor.zoo import find, known_names
+from tests import zygote
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md", "docs/deploying.md")
@@ -27,12 +31,13 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text()
     commands = re.search(r"<!-- run -->\n```\n(.*?)```", text, flags=re.DOTALL)
     assert commands is not None
-    for line in commands.group(1).splitlines():
-        program, *words = line.split()
-        assert program == "compress"
-        subprocess.run(
-            [sys.executable, "-m", "compressor", *words], cwd=tmp_path, check=True, capture_output=True
-        )
+    first, *others = [line.split() for line in commands.group(1).splitlines()]
+    assert {program for program, *_ in (first, *others)} == {"compress"}
+    command = [sys.executable, "-m", "compressor", *first[1:]]  # one as it is, with nothing imported before
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    for _, *words in others:
+        done = zygote.run(words, tmp_path)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("code", blocks("README.md", "python"))
@@ -103,6 +108,22 @@ def test_options_shown_in_documents_exist(line: str) -> None:
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= known
+
+
+def test_the_readme_lists_every_method_and_layout() -> None:
+    text = (ROOT / "README.md").read_text()
+    methods = re.search(r"`--method ([\w |]+)`", text)
+    layouts = re.search(r"`--layout ([\w|-]+)`", text)
+    assert methods is not None
+    assert layouts is not None
+    assert sorted(methods[1].split(" | ")) == known_methods()
+    assert set(layouts[1].split("|")) == {key for name in known_names() for key in find(name).layouts}
+
+
+def test_the_extras_in_the_readme_exist() -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    (listed,) = re.findall(r"\bExtras: (.*)", (ROOT / "README.md").read_text())
+    assert set() < set(re.findall(r"\[(\w+)\]", listed)) <= extras
 
 
 def test_the_results_page_is_what_the_results_say() -> None:
