@@ -1,7 +1,5 @@
 """What a training run depends on, and recipes as TOML files: one ``key = value`` per field, all optional."""
 
-import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -94,13 +92,3 @@ def recipe_from_table(table: Mapping[str, object], *, where: str) -> Recipe:
         UsageError: as for ``recipe_from_toml``.
     """
     return from_table(Recipe, table, where, "recipe field")
-
-
-def recipe_to_toml(recipe: Recipe) -> str:
-    """Return every field of ``recipe`` as TOML, in the order of the class."""
-    return "".join(f"{name} = {_toml(value)}\n" for name, value in dataclasses.asdict(recipe).items())
-
-
-def _toml(value: bool | int | float | str | tuple[int, ...]) -> str:
-    # booleans, numbers, strings and arrays of numbers are written alike in JSON and TOML
-    return json.dumps(value)
