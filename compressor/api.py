@@ -24,7 +24,7 @@ from compressor.artifact.opening import Wanted, open_model
 from compressor.base.devices import open_device
 from compressor.base.errors import UsageError
 from compressor.base.files import scratch
-from compressor.base.strict import from_table
+from compressor.base.options import from_table
 from compressor.chain.job import Job
 from compressor.chain.memory import Memory
 from compressor.chain.settings import PruneTable

@@ -9,8 +9,8 @@ from typing import Any
 
 from compressor.base.documents import read_toml
 from compressor.base.errors import UsageError
+from compressor.base.options import from_table
 from compressor.base.registry import unknown_name
-from compressor.base.strict import from_table
 from compressor.chain.settings import (
     DataTable,
     ExpectTable,

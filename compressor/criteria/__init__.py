@@ -10,8 +10,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from compressor.base.options import with_options
 from compressor.base.registry import Registry
-from compressor.base.strict import with_options
 from compressor.channels.components import Ids
 from compressor.criteria.view import GroupView, Stat
 from compressor.steps.choice import Choice
@@ -56,4 +56,4 @@ def criterion_of(method: str, options: Mapping[str, object], seed: int) -> Crite
     Raises:
         UsageError: the criterion or an option does not exist, or an option has the wrong type.
     """
-    return with_options(CRITERIA.get(method), options, seed, method)
+    return with_options(CRITERIA.get(method), method, options, seed)

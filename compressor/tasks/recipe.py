@@ -8,7 +8,7 @@ from typing import Literal
 
 from compressor.base.documents import read_toml
 from compressor.base.errors import UsageError
-from compressor.base.strict import from_table
+from compressor.base.options import from_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ write are read by `compressor.base.documents.decode`.
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,27 +31,32 @@ def from_table(kind: type[T], table: Mapping[str, object], where: str, word: str
             is out of range.
     """
     try:
-        _check_keys(table, [field.name for field in dataclasses.fields(kind)], word)  # type: ignore[arg-type]
-        return _validated(kind, table)
+        _check_keys(table, _fields(kind), word)
+        return _validated(kind, table, str)
     except UsageError as error:
         raise UsageError(f"{where}: {error.message}", error.hint) from error
 
 
-def with_options(kind: type[T], options: Mapping[str, object], seed: int, name: str) -> T:
-    """Return the object that a user asked for by name with options; one that is random gets the seed.
+def with_options(kind: type[T], name: str, options: Mapping[str, object], seed: int) -> T:
+    """Return a dataclass filled with options; one that has a seed gets it, unless an option says another.
 
     Args:
-        kind: a dataclass of its own options.
-        options: as the user gave them.
-        seed: for the option ``seed``, where there is one and the user does not set it.
-        name: of what the options are for.
+        kind: the dataclass.
+        name: what it is called, for messages.
+        options: values of its fields.
+        seed: of what is random.
 
     Raises:
         UsageError: an option does not exist or has a wrong value.
     """
-    random = "seed" in (field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
-    given = {"seed": seed, **options} if random else options
-    return from_table(kind, given, f"options of {name}", "option")
+    known = _fields(kind)
+    _check_keys(options, known, f"option of {name}")
+    values = {**({"seed": seed} if "seed" in known else {}), **options}
+    return _validated(kind, values, lambda place: f"option {place} of {name}")
+
+
+def _fields(kind: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
 
 
 def _check_keys(table: Mapping[str, object], known: list[str], word: str) -> None:
@@ -60,17 +65,19 @@ def _check_keys(table: Mapping[str, object], known: list[str], word: str) -> Non
             raise unknown_name(word, key, known)
 
 
-def _validated(kind: type[T], table: Mapping[str, object]) -> T:
+def _validated(kind: type[T], table: Mapping[str, object], said: Callable[[str], str]) -> T:
+    """Return the dataclass; ``said`` makes words of a place in the table."""
     try:
         # Through JSON, whose strict mode takes an array for a tuple and nothing else loosely; what TOML has
         # and JSON has not, dates, has no field and fails as text.
         return TypeAdapter(kind).validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        place = _place(first["loc"], table)
         given = "missing" if first["type"] == "missing" else repr(first["input"])
         words = first["msg"]
-        raise UsageError(f"{place} is {given}", f"{words[0].lower()}{words[1:]}.") from error
+        raise UsageError(
+            f"{said(_place(first['loc'], table))} is {given}", f"{words[0].lower()}{words[1:]}."
+        ) from error
 
 
 def _place(path: Iterable[int | str], value: Any) -> str:
