@@ -1,4 +1,7 @@
-"""Documents run: the README's commands and code, CONTRIBUTING's criterion, links, and the results page."""
+"""Documents run: the README's commands and code, links, and the results page.
+
+What CONTRIBUTING.md shows is run by ``tests/test_extensions.py``.
+"""
 
 import json
 import os
@@ -45,45 +48,6 @@ def test_the_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     assert re.search(rb"top-1 [\d.]+ %.*\n[^\n]*batch.*half\.onnx", done.stdout, flags=re.DOTALL)
     assert {path.name for path in tmp_path.iterdir()} == {"half", "half.onnx"}
-
-
-def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:
-    code = blocks("CONTRIBUTING.md", "python")[1]
-    assert '@CRITERIA.register("linf")' in code
-    use = (
-        "\nfrom compressor.methods.ranking import make_plan\n"
-        "from compressor.rates import PruneRequest, Share\n"
-        "from compressor.zoo import find\narch = find('resnet20_cifar')\n"
-        "make_plan(arch.build(), arch, PruneRequest(target=Share(0.5)), CRITERIA.get('linf')())\n"
-    )
-    subprocess.run([sys.executable, "-c", code + use], cwd=tmp_path, check=True, capture_output=True)
-
-
-def test_the_study_of_contributing_gets_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = (code for code in blocks("CONTRIBUTING.md", "python") if "Section(" in code)
-    study = tmp_path / "studies_of_contributing" / "powers_of_two"
-    study.mkdir(parents=True)
-    (study.parent / "__init__.py").touch()
-    (study / "__init__.py").touch()
-    (study / "page.py").write_text(code)
-    (study / "results.json").write_text('{"rows": [{"model": "resnet18", "speedup": 1.5}]}')
-    monkeypatch.syspath_prepend(tmp_path)
-    assert page(study.parent.name).endswith(
-        "\n## Powers of two\n\n| model | speed-up |\n| --- | ---: |\n| resnet18 | 1.50 |\n"
-    )
-
-
-def test_the_price_of_contributing_works(tmp_path: Path) -> None:
-    (code,) = (code for code in blocks("CONTRIBUTING.md", "python") if "PRICES" in code)
-    assert 'PRICES.register("blocks")' in code
-    use = "\nimport sys\nfrom compressor.cli import main\nsys.argv = ['compress', *sys.argv[1:]]\nmain()\n"
-    words = ["prune", "resnet20_cifar", "--budget", "blocks=0.5", "--dry-run", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", code + use, *words], cwd=tmp_path, check=True, capture_output=True
-    )
-    groups = json.loads(done.stdout)["plan"]["groups"]
-    before, after = (sum(-(-group[width] // 16) for group in groups) for width in ("size", "kept"))
-    assert after <= 0.5 * before
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
