@@ -8,12 +8,12 @@ from pathlib import Path
 from compressor.artifact import Artifact
 from compressor.artifact.value import Shapes
 from compressor.base.errors import UsageError
+from compressor.base.files import file_digest
 from compressor.zoo.inputs import InputSpec
 from export.backends import Backend, Session, SessionOptions
 from export.backends.pytorch import TorchBackend
 from export.deploy import DeploySettings, deploy
 from export.metadata import read_exported, read_input
-from export.to_onnx import file_digest
 
 Say = Callable[[str], None]
 

@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from export.backends import BACKENDS
+
 _DISTRIBUTIONS: Final = (
     "torch",
     "torchvision",
@@ -24,6 +26,8 @@ _DISTRIBUTIONS: Final = (
     "openvino",
     "triton",
 )
+"""In the order of documents; what else runtimes are made of follows."""
+
 _INSTRUCTION_SETS: Final = (
     "avx2",
     "avx512f",
@@ -85,7 +89,8 @@ def _memory() -> dict[str, str]:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in _DISTRIBUTIONS:
+    runtimes = (package for name in BACKENDS for package in BACKENDS.get(name).packages)
+    for name in dict.fromkeys((*_DISTRIBUTIONS, *runtimes)):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -16,7 +16,7 @@ from torch import nn
 
 from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
-from compressor.base.files import publish, temporary_folder, writing
+from compressor.base.files import file_digest, publish, temporary_folder, writing
 from compressor.base.locks import owned
 from compressor.steps.align import AlignReport, default_multiple, pad_to_multiple
 from compressor.tasks.opened import Images, Pair, Precision
@@ -29,7 +29,7 @@ from export.onnx_files import require_free
 from export.precision import AutoReport, Int8Settings, PrecisionReport, int8_auto, to_fp16, to_int8
 from export.precision.calibration import Feeds
 from export.proof import OpenedFile
-from export.to_onnx import OnnxFile, export_onnx, file_digest
+from export.to_onnx import OnnxFile, export_onnx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

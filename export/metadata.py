@@ -133,15 +133,6 @@ def _from_sidecar(path: Path, record: EngineRecord) -> Exported:
     )
 
 
-def read_properties(path: Path) -> Mapping[str, str]:
-    """Return what a file says of itself: an ONNX file in its properties, an engine in its sidecar.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    return read_exported(path).properties
-
-
 def read_precision(path: Path) -> str:
     """Return in how many bits most layers of a file compute, for instance ``fp32``, ``fp16`` or ``int8``.
 

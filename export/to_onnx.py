@@ -7,7 +7,6 @@ progress and warnings: they are shown only where the export fails. How resizes a
 `export.resizes`.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from compressor.base.errors import CompressError
+from compressor.base.files import file_digest
 from compressor.base.modes import evaluation
 from compressor.zoo.inputs import InputSpec
 from export.model_io import example_tensors, input_names, named_outputs
@@ -89,16 +89,6 @@ def export_onnx(model: nn.Module, inputs: InputSpec, path: Path, *, metadata: Ma
     files = write_onnx(exported, path)
     size = sum(file.stat().st_size for file in files)
     return OnnxFile(path=path, opset=OPSET, nodes=nodes, bytes=size, sha256=file_digest(*files))
-
-
-def file_digest(*paths: Path) -> str:
-    """Return the sha256 of the files' contents, one after the other, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(2**20):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _exported(model: nn.Module, inputs: InputSpec) -> onnx_ir.Model:

@@ -1,4 +1,7 @@
-"""Documents run: the README's commands and code, CONTRIBUTING's criterion, links, and the results page."""
+"""Documents run: the README's commands and code, links, and the results page.
+
+What CONTRIBUTING.md shows is run by ``tests/test_extensions.py``.
+"""
 
 import json
 import os
@@ -6,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,9 @@ import typer
 from bench.page import page
 from bench.studies.common.results import results_of
 from compressor.cli import app
+from compressor.methods import known_methods
+from compressor.zoo import find, known_names
+from tests import zygote
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md", "docs/deploying.md")
@@ -27,12 +34,13 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text()
     commands = re.search(r"<!-- run -->\n```\n(.*?)```", text, flags=re.DOTALL)
     assert commands is not None
-    for line in commands.group(1).splitlines():
-        program, *words = line.split()
-        assert program == "compress"
-        subprocess.run(
-            [sys.executable, "-m", "compressor", *words], cwd=tmp_path, check=True, capture_output=True
-        )
+    first, *others = [line.split() for line in commands.group(1).splitlines()]
+    assert {program for program, *_ in (first, *others)} == {"compress"}
+    command = [sys.executable, "-m", "compressor", *first[1:]]  # one as it is, with nothing imported before
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    for _, *words in others:
+        done = zygote.run(words, tmp_path)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("code", blocks("README.md", "python"))
@@ -40,45 +48,6 @@ def test_the_code_of_the_readme_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     assert re.search(rb"top-1 [\d.]+ %.*\n[^\n]*batch.*half\.onnx", done.stdout, flags=re.DOTALL)
     assert {path.name for path in tmp_path.iterdir()} == {"half", "half.onnx"}
-
-
-def test_the_criterion_of_contributing_works(tmp_path: Path) -> None:
-    code = blocks("CONTRIBUTING.md", "python")[1]
-    assert '@CRITERIA.register("linf")' in code
-    use = (
-        "\nfrom compressor.methods.ranking import make_plan\n"
-        "from compressor.rates import PruneRequest, Share\n"
-        "from compressor.zoo import find\narch = find('resnet20_cifar')\n"
-        "make_plan(arch.build(), arch, PruneRequest(target=Share(0.5)), CRITERIA.get('linf')())\n"
-    )
-    subprocess.run([sys.executable, "-c", code + use], cwd=tmp_path, check=True, capture_output=True)
-
-
-def test_the_study_of_contributing_gets_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = (code for code in blocks("CONTRIBUTING.md", "python") if "Section(" in code)
-    study = tmp_path / "studies_of_contributing" / "powers_of_two"
-    study.mkdir(parents=True)
-    (study.parent / "__init__.py").touch()
-    (study / "__init__.py").touch()
-    (study / "page.py").write_text(code)
-    (study / "results.json").write_text('{"rows": [{"model": "resnet18", "speedup": 1.5}]}')
-    monkeypatch.syspath_prepend(tmp_path)
-    assert page(study.parent.name).endswith(
-        "\n## Powers of two\n\n| model | speed-up |\n| --- | ---: |\n| resnet18 | 1.50 |\n"
-    )
-
-
-def test_the_price_of_contributing_works(tmp_path: Path) -> None:
-    (code,) = (code for code in blocks("CONTRIBUTING.md", "python") if "PRICES" in code)
-    assert 'PRICES.register("blocks")' in code
-    use = "\nimport sys\nfrom compressor.cli import main\nsys.argv = ['compress', *sys.argv[1:]]\nmain()\n"
-    words = ["prune", "resnet20_cifar", "--budget", "blocks=0.5", "--dry-run", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", code + use, *words], cwd=tmp_path, check=True, capture_output=True
-    )
-    groups = json.loads(done.stdout)["plan"]["groups"]
-    before, after = (sum(-(-group[width] // 16) for group in groups) for width in ("size", "kept"))
-    assert after <= 0.5 * before
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -103,6 +72,22 @@ def test_options_shown_in_documents_exist(line: str) -> None:
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= known
+
+
+def test_the_readme_lists_every_method_and_layout() -> None:
+    text = (ROOT / "README.md").read_text()
+    methods = re.search(r"`--method ([\w |]+)`", text)
+    layouts = re.search(r"`--layout ([\w|-]+)`", text)
+    assert methods is not None
+    assert layouts is not None
+    assert sorted(methods[1].split(" | ")) == known_methods()
+    assert set(layouts[1].split("|")) == {key for name in known_names() for key in find(name).layouts}
+
+
+def test_the_extras_in_the_readme_exist() -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    (listed,) = re.findall(r"\bExtras: (.*)", (ROOT / "README.md").read_text())
+    assert set() < set(re.findall(r"\[(\w+)\]", listed)) <= extras
 
 
 def test_the_results_page_is_what_the_results_say() -> None:

@@ -12,7 +12,7 @@ from compressor.artifact.live import Source, as_artifact
 from compressor.artifact.opening import Wanted, open_model
 from compressor.base.devices import open_device
 from compressor.base.errors import UsageError
-from compressor.chain.files import table_of
+from compressor.base.options import from_table
 from compressor.chain.job import Job
 from compressor.chain.memory import Memory
 from compressor.chain.settings import PruneTable
@@ -114,7 +114,7 @@ def prune(
         CompressError: tracing failed, or the pruned model is not what it should be.
     """
     artifact = as_artifact(model, input, factory, seed)
-    table = table_of(PruneTable, request, "prune")
+    table = from_table(PruneTable, request, "prune")
     work = Prune(table=table, seed=seed)
     return Model.around(work.carry_out(_job(artifact, data), _stage(work), artifact))
 

@@ -8,6 +8,7 @@ the lock, which is how a later start tells what is dead and may be removed.
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -84,6 +85,15 @@ def scratch() -> Iterator[Path]:
     place = Path(tempfile.gettempdir())
     with writing(place), temporary_folder(place) as folder:
         yield folder
+
+
+def file_digest(*paths: Path) -> str:
+    """Return the sha256 of the files' contents, one after the other, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -1,9 +1,11 @@
 """Modules as data: their tensors by name, and copies in which some tensors are replaced."""
 
 import copy
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 _EMPTY_KINDS = (dict, OrderedDict, list, set)
@@ -12,6 +14,15 @@ _EMPTY_KINDS = (dict, OrderedDict, list, set)
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return parameters and buffers by name; a tied tensor appears once, under its first name."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Return the sha256 of every tensor of a model, with its name, shape and type."""
+    found = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def copy_with(model: nn.Module, replacements: Mapping[Tensor, Tensor]) -> nn.Module:

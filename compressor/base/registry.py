@@ -2,14 +2,19 @@
 
 The files are imported on first use, so that importing a registry costs nothing. Other distributions add
 entries through entry points: group ``compress.<kind>``,
-spaces written as underscores, for instance ``compress.criterion``.
+spaces written as underscores, for instance ``compress.criterion``. Whoever wants the names alone, a help
+text for instance, reads them out of the files with `listed`.
 """
 
+import ast
 import difflib
 import importlib
+import importlib.util
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from compressor.base.errors import UsageError
@@ -22,7 +27,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
-        self._package = package
+        self.package = package
         self._entries: dict[str, T] = {}
         self._loaded = False
 
@@ -64,11 +69,60 @@ class Registry(Generic[T]):
         if self._loaded:
             return
         self._loaded = True
-        package = importlib.import_module(self._package)
+        package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self._package}.{module.name}")
-        for point in entry_points(group=f"compress.{self.kind.replace(' ', '_')}"):
+            importlib.import_module(f"{self.package}.{module.name}")
+        for point in _points(self.kind):
             self._entries.setdefault(point.name, point.load())
+
+
+def listed(kind: str, package: str) -> dict[str, str]:
+    """Return what a registry offers, sorted, without importing any of it.
+
+    Args:
+        kind: of the registry.
+        package: whose files register names; each is read for ``register("NAME")``.
+
+    Returns:
+        Name -> how users write it: where its file begins with the name in double backquotes, what stands
+        there, ``npz:FILE``; else the name.
+    """
+    written = {point.name: point.name for point in _points(kind)}
+    for file in _files(package):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        written |= {name: _written(name, ast.get_docstring(tree) or "") for name in _registered(tree)}
+    return dict(sorted(written.items()))
+
+
+def _points(kind: str) -> EntryPoints:
+    return entry_points(group=f"compress.{kind.replace(' ', '_')}")
+
+
+def _files(package: str) -> list[Path]:
+    """Return the files that a registry of a package imports; of the packages on the way none is imported."""
+    top, *inner = package.split(".")
+    spec = importlib.util.find_spec(top)
+    homes = spec.submodule_search_locations if spec else None
+    folders = [Path(home, *inner) for home in homes or ()]
+    modules = [folder / name for folder in folders for _, name, _ in pkgutil.iter_modules([str(folder)])]
+    return [path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in modules]
+
+
+def _registered(tree: ast.Module) -> list[str]:
+    """Return NAME of every ``X.register("NAME")``."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) == 1]
+    return [
+        str(call.args[0].value)
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr == "register"
+        and isinstance(call.args[0], ast.Constant)
+    ]
+
+
+def _written(name: str, text: str) -> str:
+    found = re.match(rf"``({re.escape(name)}\b[^`]*)``", text)
+    return found[1] if found else name
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> UsageError:

@@ -5,12 +5,11 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from compressor.base.documents import read_toml
 from compressor.base.errors import UsageError
+from compressor.base.options import from_table
 from compressor.base.registry import unknown_name
 from compressor.chain.settings import (
     DataTable,
@@ -20,9 +19,8 @@ from compressor.chain.settings import (
     Pipeline,
     PruneTable,
 )
-from compressor.tasks.recipe import Recipe, recipe_from_table
+from compressor.tasks.recipe import recipe_from_table
 
-T = TypeVar("T")
 Tables = dict[str, Any]
 
 
@@ -57,7 +55,7 @@ def with_changes(tables: Tables, changes: Mapping[str, object]) -> Tables:
     return changed
 
 
-def pipeline_from_tables(tables: Mapping[str, object], *, where: str) -> Pipeline:
+def pipeline_from_tables(tables: Mapping[str, Any], *, where: str) -> Pipeline:
     """Return the pipeline that TOML tables describe; ``where`` names their origin in errors.
 
     Raises:
@@ -75,40 +73,13 @@ def pipeline_from_tables(tables: Mapping[str, object], *, where: str) -> Pipelin
         if name not in tables:
             raise UsageError(f"{where}: there is no [{name}]", "a recipe needs [model] and [prune].")
     return Pipeline(
-        model=table_of(ModelTable, tables["model"], f"{where}: [model]"),
-        prune=table_of(PruneTable, tables["prune"], f"{where}: [prune]"),
-        data=table_of(DataTable, tables["data"], f"{where}: [data]") if "data" in tables else None,
-        training=_training(tables.get("training", {}), f"{where}: [training]"),
-        export=table_of(ExportTable, tables.get("export", {}), f"{where}: [export]"),
-        expect=table_of(ExpectTable, tables.get("expect", {}), f"{where}: [expect]"),
+        model=from_table(ModelTable, tables["model"], f"{where}: [model]"),
+        prune=from_table(PruneTable, tables["prune"], f"{where}: [prune]"),
+        data=from_table(DataTable, tables["data"], f"{where}: [data]") if "data" in tables else None,
+        training=recipe_from_table(tables.get("training", {}), where=f"{where}: [training]"),
+        export=from_table(ExportTable, tables.get("export", {}), f"{where}: [export]"),
+        expect=from_table(ExpectTable, tables.get("expect", {}), f"{where}: [expect]"),
     )
-
-
-def _training(table: Any, where: str) -> Recipe:
-    return recipe_from_table(table, where=where)
-
-
-def table_of(kind: type[T], table: Any, where: str) -> T:
-    """Return one table as the dataclass that it describes.
-
-    Raises:
-        UsageError: a key is unknown, or a value has the wrong type or is out of range.
-    """
-    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            error = unknown_name("key", key, known)
-            raise UsageError(f"{where}: {error.message}", error.hint)
-    try:
-        # through JSON, whose strict mode takes an array for a tuple and nothing else loosely
-        return TypeAdapter(kind).validate_json(json.dumps(table, default=str), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        given = f"{key} is {first['input']!r}" if first["type"] != "missing" else f"{key} is missing"
-        raise UsageError(f"{where}: {given}", f"{first['msg'][0].lower()}{first['msg'][1:]}.") from error
-    except UsageError as error:
-        raise UsageError(f"{where}: {error.message}", error.hint) from error
 
 
 def pipeline_to_toml(pipeline: Pipeline) -> str:

@@ -1,6 +1,5 @@
 """Going through the stages of a recipe in a run folder, which can be continued."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 from compressor.artifact import Artifact, Manifest, read_manifest
 from compressor.base.documents import Json, encode
 from compressor.base.errors import CompressError, UsageError
+from compressor.base.files import file_digest
 from compressor.base.locks import owned
 from compressor.chain.files import pipeline_to_toml
 from compressor.chain.job import Job, beside
@@ -132,5 +132,4 @@ def _settings(pipeline: Pipeline) -> Json:
 def _sha256(path: Path) -> str:
     if not path.is_file():
         raise UsageError(f"no weights at {path}", "check [model] weights, or the path of --weights.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path)

@@ -7,7 +7,6 @@ started from and what it made are still what they were.
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from compressor.artifact import artifact_digest, is_artifact
 from compressor.base.documents import Json, check_schema, decode, digest, read_json, write_json
 from compressor.base.errors import ArtifactError, UsageError
-from compressor.base.files import PREFIX, write_whole
+from compressor.base.files import PREFIX, file_digest, write_whole
 from compressor.chain.work import Stage
 
 SCHEMA_VERSION = 1
@@ -163,8 +162,7 @@ def digest_of(path: Path) -> str:
     """Return the identity of an artifact folder, or the sha256 of a file."""
     if is_artifact(path):
         return artifact_digest(path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -25,6 +25,7 @@ from compressor.cli.export import export
 from compressor.cli.finetune import finetune
 from compressor.cli.gate import gate
 from compressor.cli.inspect import inspect
+from compressor.cli.listing import Listing
 from compressor.cli.models import models
 from compressor.cli.process import (
     Interrupted,
@@ -45,17 +46,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("models")(models)
-app.command("inspect")(inspect)
-app.command("prune")(prune)
-app.command("finetune")(finetune)
-app.command("eval")(evaluate)
-app.command("export")(export)
-app.command("bench")(bench)
-app.command("gate")(gate)
-app.command("detect")(detect)
-app.command("run")(run)
-app.command("doctor")(doctor)
+app.command("models", cls=Listing)(models)
+app.command("inspect", cls=Listing)(inspect)
+app.command("prune", cls=Listing)(prune)
+app.command("finetune", cls=Listing)(finetune)
+app.command("eval", cls=Listing)(evaluate)
+app.command("export", cls=Listing)(export)
+app.command("bench", cls=Listing)(bench)
+app.command("gate", cls=Listing)(gate)
+app.command("detect", cls=Listing)(detect)
+app.command("run", cls=Listing)(run)
+app.command("doctor", cls=Listing)(doctor)
 
 
 def _version(asked: bool) -> None:

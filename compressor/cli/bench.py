@@ -25,7 +25,7 @@ def bench(
         ),
     ],
     backend: Annotated[
-        str, typer.Option("--backend", help="Runtimes, separated by commas; `compress doctor` lists them.")
+        str, typer.Option("--backend", help="Runtimes, separated by commas: {backend}.")
     ] = "onnxruntime",
     batch: Annotated[str, typer.Option("--batch", help="Images per call, separated by commas.")] = "1,8",
     threads: ThreadsOpt = None,

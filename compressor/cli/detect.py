@@ -29,7 +29,7 @@ def detect(
         ),
     ] = None,
     backend: Annotated[
-        str | None, typer.Option("--backend", help="Runtime of .onnx files; `compress doctor` lists them.")
+        str | None, typer.Option("--backend", help="Runtime of .onnx files: {backend}.")
     ] = None,
     shape: InputOpt = None,
     device: DeviceOpt = "cpu",

@@ -27,9 +27,7 @@ def evaluate(
         Literal["test", "val", "holdout"],
         typer.Option("--split", help="Images to score; holdout is what this program holds out of train."),
     ] = "test",
-    backend: Annotated[
-        str | None, typer.Option("--backend", help="Runtime, by the file; `compress doctor` lists them.")
-    ] = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="Runtime, by the file: {backend}.")] = None,
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, help="Images per call; 128, of a detector 4.")
     ] = None,

@@ -39,7 +39,7 @@ def export(
         typer.Option("--align", help="Pad widths to multiples of N, off, or auto: what the target likes."),
     ] = "auto",
     calib: Annotated[
-        str | None, typer.Option("--calib", help="Data set for int8: its train split sets ranges.")
+        str | None, typer.Option("--calib", help="Data set for int8, its train split sets ranges: {dataset}.")
     ] = None,
     calib_images: Annotated[int, typer.Option("--calib-images", min=1, help="How many images.")] = 256,
     calib_method: Annotated[

@@ -27,7 +27,7 @@ def gate(
         Literal["pass", "fail"],
         typer.Option("--on-open", help="What CI is told where the rule cannot decide."),
     ] = "fail",
-    backend: Annotated[str, typer.Option("--backend", help="Runtime; see compress doctor.")] = "onnxruntime",
+    backend: Annotated[str, typer.Option("--backend", help="Runtime: {backend}.")] = "onnxruntime",
     batch: Annotated[str, typer.Option("--batch", help="Images per call, separated by commas.")] = "1",
     threads: ThreadsOpt = None,
     device: DeviceOpt = "cpu",

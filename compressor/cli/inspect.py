@@ -23,9 +23,7 @@ def inspect(
     model: ModelArg,
     data: DataOpt = None,
     weights: WeightsOpt = None,
-    method: Annotated[
-        str, typer.Option("--method", help="Criterion that chooses the channels, as in compress prune.")
-    ] = "l1",
+    method: Annotated[str, typer.Option("--method", help="What chooses the channels: {criterion}.")] = "l1",
     options: Annotated[
         list[str] | None,
         typer.Option("--option", help="Option of the method, metric=cosine or rank=2; repeatable."),

@@ -4,15 +4,11 @@ The first line says what was measured, each further line is one measurement. A l
 kill is dropped; a file of another study is refused.
 """
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import nn
 
 from compressor.base.documents import MOST_BYTES, Json, check_schema, parse_json, read_bounded, to_json
 from compressor.base.errors import ArtifactError, UsageError
@@ -25,15 +21,6 @@ Key = tuple[str, int]
 """(group, units kept); the model as it is has the key ``DENSE``."""
 
 DENSE: Key = ("", 0)
-
-
-def weights_digest(model: nn.Module) -> str:
-    """Return the sha256 of every tensor of a model."""
-    found = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
-        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return found.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,11 @@ from compressor.artifact import Artifact
 from compressor.base.documents import Json, encode
 from compressor.base.errors import UsageError
 from compressor.base.locks import owned
+from compressor.base.modules import weights_digest
 from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.cli.criterion import calibration, chosen_criterion
-from compressor.cli.inspect_cache import DENSE, Qualities, open_qualities, weights_digest
+from compressor.cli.inspect_cache import DENSE, Qualities, open_qualities
 from compressor.data import DataSplits, ImageSet
 from compressor.data.images import IndexedSet
 from compressor.inspection.plot import plot_sensitivity

@@ -23,10 +23,7 @@ ClassesOpt = Annotated[
 InputOpt = Annotated[
     str | None, typer.Option("--input", help="Input shape, 3x224x224; several inputs separated by commas.")
 ]
-DataOpt = Annotated[
-    str | None,
-    typer.Option("--data", help="digits | cifar10:DIR | npz:FILE | imagefolder:DIR | synthetic:NxCxHxW."),
-]
+DataOpt = Annotated[str | None, typer.Option("--data", help="Data set: {dataset}; for detectors coco:DIR.")]
 DeviceOpt = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 RecipeOpt = Annotated[Path | None, typer.Option("--recipe", help="TOML file of training settings.")]

@@ -29,12 +29,7 @@ def prune(
     model: ModelArg,
     output: OutputOpt = None,
     weights: WeightsOpt = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            "--method", help="Criterion: l1, l2, bn_scale, fpgm, taylor, hrank, chip, coring or random."
-        ),
-    ] = "l1",
+    method: Annotated[str, typer.Option("--method", help="Criterion or method: {criterion|method}.")] = "l1",
     options: Annotated[
         list[str] | None,
         typer.Option("--option", help="Option of the method, metric=cosine or rank=2; repeatable."),
@@ -44,7 +39,9 @@ def prune(
         typer.Option("--coring-compat", help="CORING with its authors' accidents: raw signs, order on 1x1."),
     ] = False,
     rates: Annotated[str | None, typer.Option("--rates", help='Published string: "[0.]+[0.18]*29".')] = None,
-    layout: Annotated[str | None, typer.Option("--layout", help="coring | central-filter.")] = None,
+    layout: Annotated[
+        str | None, typer.Option("--layout", help="How to read it; `compress models MODEL` lists layouts.")
+    ] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Share of every group to remove.")] = None,
     macs: Annotated[
         float | None, typer.Option("--macs", help="MACs that may remain: 0.5, a share, or 2.05e9, an amount.")
@@ -53,7 +50,7 @@ def prune(
         float | None, typer.Option("--params", help="Parameters that may remain, a share or an amount.")
     ] = None,
     budget: Annotated[
-        list[str] | None, typer.Option("--budget", help="The same in any other price: NAME=0.5.")
+        list[str] | None, typer.Option("--budget", help="The same in any price, NAME=0.5: {price}.")
     ] = None,
     scope: Annotated[
         list[str] | None,

@@ -19,7 +19,6 @@ from compressor.tasks.parity import ParityReport
 from compressor.tasks.recipe import Recipe
 from compressor.tasks.scores import Accuracy
 from compressor.tasks.task import TASKS, Task
-from compressor.zoo.architecture import USUAL_TASK
 from compressor.zoo.inputs import InputSpec
 
 
@@ -147,4 +146,4 @@ def _classes(model: nn.Module, inputs: InputSpec) -> int | None:
 CLASSIFICATION: Final = Task(
     data=LabelledImages(), learning=CrossEntropy(), scoring=TopClasses(), serving=Logits()
 )
-TASKS.register(USUAL_TASK)(CLASSIFICATION)
+TASKS.register("classification")(CLASSIFICATION)

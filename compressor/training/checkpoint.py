@@ -25,6 +25,7 @@ from compressor.base.documents import Json, decode, to_json
 from compressor.base.errors import ArtifactError, CompressError, UsageError
 from compressor.base.files import whole_file, write_whole, writing
 from compressor.base.locks import owned
+from compressor.base.modules import weights_digest
 from compressor.base.text import foreign
 from compressor.data import DataSplits
 from compressor.tasks.recipe import Recipe
@@ -62,15 +63,11 @@ class Identity:
         cls, model: nn.Module, recipe: Recipe, data: DataSplits, constraint: Constraint = FREE
     ) -> "Identity":
         """Return the identity of a run."""
-        start = hashlib.sha256()
-        for name, tensor in model.state_dict().items():
-            start.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
-            start.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         # through JSON, so that what was saved and what is compared have the same types
         fields, bound = json.loads(json.dumps([dataclasses.asdict(recipe), constraint.identity()]))
         judged = "" if len(data.val) else ", none of them to choose an epoch by"
         learned = f"{data.name}, {len(data.train)} images{judged}"
-        return cls(recipe=fields, data=learned, start=start.hexdigest(), constraint=bound)
+        return cls(recipe=fields, data=learned, start=weights_digest(model), constraint=bound)
 
     def difference(self, saved: "Identity") -> str:
         """Return in words how ``saved``, an identity from a checkpoint, differs; "" if it does not."""

@@ -7,9 +7,9 @@ from typing import Self
 import onnx
 
 from compressor.base.errors import UsageError
+from compressor.base.files import file_digest
 from export.onnx_reader import properties_of, read_runnable, reading
 from export.ports import weights_files
-from export.to_onnx import file_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from bench.candidates import Candidate
 from bench.comparison import BenchReport, compare_with_first
 from bench.results import BenchResult, BenchSettings
+from compressor.base.files import file_digest
 from compressor.zoo.inputs import InputSpec
-from export.to_onnx import file_digest
 
 INPUTS = InputSpec(shapes=((4, 8, 8),))
 

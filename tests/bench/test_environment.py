@@ -6,6 +6,7 @@ import torch
 
 from bench import environment as module
 from bench.environment import environment
+from export.backends import BACKENDS
 
 
 def test_versions_and_machine_are_named() -> None:
@@ -13,6 +14,12 @@ def test_versions_and_machine_are_named() -> None:
     assert found["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert {"os", "python", "cpu", "logical_cores", "onnx", "numpy"} <= set(found)
     assert all(isinstance(value, str) and value for value in found.values())
+
+
+def test_what_every_runtime_is_made_of_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.metadata, "version", lambda name: f"1 of {name}")
+    runtimes = {package for name in BACKENDS for package in BACKENDS.get(name).packages}
+    assert runtimes <= set(environment())
 
 
 def test_what_cannot_be_read_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

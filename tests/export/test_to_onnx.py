@@ -12,10 +12,11 @@ import torchvision
 from torch import Tensor, nn
 
 from compressor.base.errors import CompressError, UsageError
+from compressor.base.files import file_digest
 from compressor.tasks.examples import example_arrays
 from compressor.zoo.inputs import InputSpec
 from export import onnx_files
-from export.to_onnx import export_onnx, file_digest
+from export.to_onnx import export_onnx
 
 
 class Segmenter(nn.Module):

@@ -29,6 +29,7 @@ from bench.studies.common.lively import enlivened
 from bench.studies.common.results import results_of
 from compressor.artifact import Artifact
 from compressor.base.documents import digest, encode
+from compressor.base.files import file_digest
 from compressor.channels.cost import measure
 from compressor.criteria import CRITERIA
 from compressor.methods.ranking import make_plan
@@ -40,7 +41,7 @@ from compressor.zoo import Architecture, find
 from export.backends import SessionOptions
 from export.metadata import metadata_of, read_input
 from export.model_io import input_names
-from export.to_onnx import export_onnx, file_digest
+from export.to_onnx import export_onnx
 
 RESULTS: Final = results_of("detectors")
 MASK, KEYPOINT = "maskrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn"

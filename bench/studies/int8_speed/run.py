@@ -23,13 +23,14 @@ from bench.run import bench
 from bench.studies.common.pruned import pruned
 from bench.studies.common.published import STRINGS
 from bench.studies.common.results import results_of
+from compressor.base.files import file_digest
 from compressor.rates import PruneRequest, Published
 from compressor.tasks.examples import example_arrays
 from compressor.zoo import find
 from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions
 from export.precision import to_int8
-from export.to_onnx import export_onnx, file_digest
+from export.to_onnx import export_onnx
 
 RESULTS: Final = results_of("int8_speed")
 SPECS: Final = {

@@ -31,7 +31,6 @@ from compressor.zoo import Architecture, find
 
 RESULTS: Final = results_of("unmoved")
 _SIDE = 64
-_DATA_SIDE = 32
 _DETECTOR = (3, 160, 192)
 _BATCHES, _IMAGES = 2, 8
 

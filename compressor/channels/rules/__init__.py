@@ -3,7 +3,7 @@
 A rule is registered under the operator's name without its overload (``aten.convolution``) and serves the
 in-place form too. Operators that PyTorch itself tags as pointwise share one rule. Nothing else is assumed:
 an operator that meets channels and has no rule stops the trace. Other packages add rules through the entry
-point group ``compress.operation rule``.
+point group ``compress.operation_rule``.
 """
 
 from collections.abc import Callable

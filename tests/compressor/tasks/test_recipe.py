@@ -1,9 +1,12 @@
+import dataclasses
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.base.errors import UsageError
-from compressor.tasks.recipe import Recipe, recipe_from_table, recipe_from_toml, recipe_to_toml
+from compressor.tasks.recipe import Recipe, recipe_from_table, recipe_from_toml
 
 POSITIVE = st.floats(min_value=1e-12, max_value=1e12)
 SHARE = st.floats(min_value=0, max_value=1)
@@ -24,9 +27,11 @@ RECIPES = st.builds(
 
 
 @given(RECIPES)
-def test_round_trip(tmp_path_factory, recipe):
+def test_every_field_is_read(tmp_path_factory, recipe):
     path = tmp_path_factory.getbasetemp() / "recipe.toml"
-    path.write_text(recipe_to_toml(recipe))
+    # booleans, numbers, strings and arrays of them are written alike in JSON and TOML
+    fields = dataclasses.asdict(recipe).items()
+    path.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in fields))
     assert recipe_from_toml(path) == recipe
 
 

@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 from compressor.base.errors import UsageError
 from compressor.tasks.parity import relative_difference
 from export.backends import Array
-from export.metadata import read_properties
+from export.metadata import read_exported
 from export.precision import precision_report, to_fp16
 
 Export = Callable[[str], Path]
@@ -53,7 +53,10 @@ def test_arithmetic_in_real_half_precision_stays_close(
 def test_properties_of_the_file_and_names_of_nodes_survive(exported: Export, tmp_path: Path) -> None:
     source, target = exported("resnet20_cifar"), tmp_path / "half.onnx"
     to_fp16(source, target)
-    assert read_properties(target) == {**read_properties(source), "compress.precision": "fp16"}
+    assert read_exported(target).properties == {
+        **read_exported(source).properties,
+        "compress.precision": "fp16",
+    }
     before, after = ({n.name: n for n in onnx.load(p).graph.node} for p in (source, target))
     assert [n for n in after if n in before] == list(before)
     assert all(after[n].metadata_props == before[n].metadata_props for n in before)

@@ -12,7 +12,7 @@ from compressor.base.errors import UsageError
 from compressor.tasks.parity import relative_difference
 from compressor.zoo import find
 from export.backends import Array
-from export.metadata import read_properties
+from export.metadata import read_exported
 from export.precision import Int8Settings, precision_report, to_int8
 from export.to_onnx import export_onnx
 
@@ -37,7 +37,10 @@ def test_all_layers_but_the_ends_compute_in_integers(
     layers = sum(n.op_type in ("Conv", "Gemm") for n in onnx.load(source).graph.node)
     assert (report.nodes, report.converted, report.kept_float) == (layers, layers - 2, ENDS[name])
     assert 0 < relative_difference(output(source, noise), output(target, noise)) < 1
-    assert read_properties(target) == {**read_properties(source), "compress.precision": "int8"}
+    assert read_exported(target).properties == {
+        **read_exported(source).properties,
+        "compress.precision": "int8",
+    }
 
 
 def test_onnxruntime_runs_the_file_for_cpus_in_integers(
