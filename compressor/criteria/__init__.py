@@ -8,7 +8,7 @@ means keep.
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
@@ -18,6 +18,8 @@ from compressor.base.registry import Registry, unknown_name
 from compressor.channels.components import Ids
 from compressor.criteria.view import GroupView, Stat
 from compressor.steps.choice import Choice
+
+T = TypeVar("T")
 
 
 class Criterion(Protocol):
@@ -59,17 +61,25 @@ def criterion_of(method: str, options: Mapping[str, object], seed: int) -> Crite
     Raises:
         UsageError: the criterion or an option does not exist, or an option has the wrong type.
     """
-    kind: Any = CRITERIA.get(method)
-    known = {field.name for field in dataclasses.fields(kind)}
+    return with_options(CRITERIA.get(method), method, options, seed)
+
+
+def with_options(kind: type[T], method: str, options: Mapping[str, object], seed: int) -> T:
+    """Return a dataclass of options; one that has a seed gets the seed.
+
+    Raises:
+        UsageError: an option does not exist or has the wrong type.
+    """
+    known = {field.name for field in dataclasses.fields(cast("Any", kind))}
     for key in options:
         if key not in known:
             raise unknown_name(f"option of {method}", key, sorted(known))
     values = {**({"seed": seed} if "seed" in known else {}), **options}
     try:
-        criterion: Criterion = TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
+        made: T = TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(
             f"option {first['loc'][0]} of {method} is {first['input']!r}", f"{first['msg'].lower()}."
         ) from error
-    return criterion
+    return made
