@@ -32,7 +32,9 @@ def prune(
     method: Annotated[
         str,
         typer.Option(
-            "--method", help="Criterion: l1, l2, bn_scale, fpgm, taylor, hrank, chip, coring or random."
+            "--method",
+            help="Criterion: l1, l2, bn_scale, fpgm, taylor, hrank, chip, coring or random; "
+            "or a method: central_filter.",
         ),
     ] = "l1",
     options: Annotated[

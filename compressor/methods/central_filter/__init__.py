@@ -27,6 +27,7 @@ from compressor.methods import METHODS
 from compressor.methods.central_filter.correlation import similarity
 from compressor.methods.central_filter.graph import CentralChoice, Mode, choose, spanning_tree, threshold
 from compressor.methods.ranked import Ranked
+from compressor.steps.choice import Choice
 
 __all__ = ["CentralChoice", "CentralFilter", "choose", "similarity", "threshold"]
 
@@ -60,7 +61,7 @@ class CentralFilter:
         joined = spanning_tree(_pairs(group))
         return torch.from_numpy(np.where(np.isinf(joined), 2, 1 - joined))
 
-    def choose(self, group: GroupView, importance: np.ndarray, count: int) -> CentralChoice:
+    def choose(self, group: GroupView, importance: np.ndarray, count: int) -> Choice:
         """Return which ``count`` units survive, and which of them the others merge into."""
         return choose(_pairs(group), group.size - count, self.mode)
 

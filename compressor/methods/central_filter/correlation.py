@@ -46,8 +46,8 @@ def similarity(maps: Tensor) -> Tensor:
     total = flat.new_zeros(flat.shape[1], flat.shape[1], dtype=torch.float64)
     for some in flat.split(max(1, _CHUNK_ELEMENTS // flat[0].numel())):
         total += _summed(some.double())
-    mean = (total / len(flat)).clamp(-1, 1)
-    return mean.fill_diagonal_(1)
+    mean = (total + total.T) / (2 * len(flat))  # matrix products may round i, j and j, i differently
+    return mean.clamp_(-1, 1).fill_diagonal_(1)
 
 
 def _summed(maps: Tensor) -> Tensor:

@@ -119,7 +119,7 @@ def _checked(similarity: Tensor | Matrix) -> Matrix:
 def _count(remove: float, size: int) -> int:
     """Return how many of ``size`` channels are deleted."""
     count = int(remove) if isinstance(remove, int | np.integer) else math.ceil(size * remove)
-    if not 0 <= count < size:
+    if remove < 0 or count >= size:
         raise UsageError(f"{remove} of {size} channels cannot be removed", "leave at least one.")
     return count
 
