@@ -78,6 +78,7 @@ def pipeline_from_tables(tables: Mapping[str, object], *, where: str) -> Pipelin
         model=table_of(ModelTable, tables["model"], f"{where}: [model]"),
         prune=table_of(PruneTable, tables["prune"], f"{where}: [prune]"),
         data=table_of(DataTable, tables["data"], f"{where}: [data]") if "data" in tables else None,
+        between=_training(tables.get("between", {"epochs": 0}), f"{where}: [between]"),
         training=_training(tables.get("training", {}), f"{where}: [training]"),
         export=table_of(ExportTable, tables.get("export", {}), f"{where}: [export]"),
         expect=table_of(ExpectTable, tables.get("expect", {}), f"{where}: [expect]"),
