@@ -116,8 +116,11 @@ def _compared(
         return
     given = x.movedim(-1, 1) if isinstance(layer, nn.Linear) else x
     for reading in readings:
+        maps = reading.maps(given)
+        if maps.shape[2] == 1:  # one number, of one image
+            continue
         try:
-            values = reducer.compare(reading.maps(given))
+            values = reducer.compare(maps)
         except UsageError as error:
             raise UsageError(f"{error.message}: the input of {reading.layer}", error.hint) from error
         means.add(reading.group, values, len(x))

@@ -70,7 +70,8 @@ def _pairs(group: GroupView) -> Tensor:
     if group.pairs is None:
         raise UsageError(
             f"no feature maps were collected for {group.name}",
-            "only nn.Conv and nn.Linear layers that run have maps; leave it whole with --keep.",
+            "what reads it must be nn.Conv or nn.Linear, and behind global pooling needs several images at a "
+            "time; or leave it whole with --keep.",
         )
     return group.pairs
 

@@ -367,6 +367,17 @@ def test_one_number_per_unit_is_compared_over_images() -> None:
     assert torch.allclose(pairs, similarity(model[:3](x).T[None]), atol=1e-6)
 
 
+def test_one_number_of_one_image_says_nothing() -> None:
+    arch = Architecture(
+        name="linear",
+        constructor=lambda: nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, 3)),
+        input=InputSpec(shapes=((3, 2, 2),)),
+    )
+    single = [(x[:1], y[:1]) for x, y in images(2)]
+    with pytest.raises(UsageError, match="no feature maps"):
+        make_plan(arch.build(), arch, PruneRequest(target=Share(0.5)), CentralFilter(), single)
+
+
 def test_a_global_ranking_is_one_threshold_for_all_groups() -> None:
     torch.manual_seed(0)
     arch = find("resnet20_cifar")
