@@ -46,6 +46,8 @@ class Prune:
         Raises:
             UsageError: the request makes no sense, or the whole cut does not cost what is expected.
         """
+        if self.table.turns and self.turn is None:
+            raise UsageError("turns train in between, and one cut does not", "go through them: compress run.")
         method = self.method()
         arch = artifact.arch
         request = self.table.request(outside=arch.outside(self.table.parts))

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+import compressor
 from compressor.artifact import Artifact
+from compressor.base.errors import UsageError
 from compressor.chain.job import Job
 from compressor.chain.memory import Memory
 from compressor.chain.settings import PruneTable
@@ -102,6 +104,11 @@ def test_merging_is_undone_only_where_that_is_better(place: Path, merged: float,
     same = always.carry_out(job, Stage(name="prune", output="pruned", work=always), start)
     assert same.manifest.cost_after == made.manifest.cost_after
     assert shapes(same) == shapes(made)
+
+
+def test_turns_are_not_ignored_where_one_cut_is_asked_for() -> None:
+    with pytest.raises(UsageError, match="compress run"):
+        compressor.prune("resnet20_cifar", rate=0.4, turns=["conv1"])
 
 
 def shapes(artifact: Artifact) -> list[torch.Size]:
