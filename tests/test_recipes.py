@@ -1,6 +1,7 @@
 """Every recipe file: it is understood, and its pruned network costs exactly what it says."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,11 @@ import pytest
 from compressor.chain.files import pipeline_from_tables, read_tables
 from compressor.chain.recipes import dry_run
 from compressor.chain.settings import Pipeline
+from compressor.channels import trace
+from compressor.methods import method_of
+from compressor.rates.allocate import allocate
+from compressor.rates.turns import turns_of
+from compressor.zoo import find
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FILES = sorted(RECIPES.rglob("*.toml"))
@@ -33,9 +39,26 @@ def test_a_recipe_prunes_to_the_cost_that_it_states(path: Path) -> None:
     assert pipeline.expect.params is not None
     assert pipeline.expect.macs is not None
     assert pipeline.data is None, "recipes name no folder of anyone's machine"
-    assert pipeline.training.epochs > 0
-    cost = dry_run(pipeline).manifest.cost_after  # refuses another cost by itself, in the program's words
+    assert pipeline.training.epochs + pipeline.between.epochs > 0
+    # Widths are the string's, whatever chooses and in however many turns: no images are looked at here.
+    table = replace(pipeline.prune, method="l1", options={}, turns=(), undo=False)
+    looks = method_of(pipeline.prune.method, pipeline.prune.options, seed=0).looks
+    tried = replace(pipeline, prune=table) if looks else pipeline
+    cost = dry_run(tried).manifest.cost_after  # refuses another cost by itself, in the program's words
     assert (cost.params, cost.macs) == (pipeline.expect.params, pipeline.expect.macs)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if pipeline_of(path).prune.turns], ids=lambda path: path.stem
+)
+def test_every_turn_of_a_recipe_cuts_something_and_nothing_is_forgotten(path: Path) -> None:
+    pipeline = pipeline_of(path)
+    arch = find(pipeline.model.arch)
+    graph = trace(arch.build(), arch.example())
+    kept = allocate(graph, pipeline.prune.request(), {}, arch.layouts, arch.name).kept
+    turns = turns_of(graph, pipeline.prune.turns)
+    cut = {turn for turn, units, group in zip(turns, kept, graph.groups, strict=True) if units < group.size}
+    assert cut == set(range(1, len(pipeline.prune.turns) + 1))
 
 
 def test_every_published_row_with_rates_has_a_recipe(shared: Path) -> None:

@@ -76,6 +76,7 @@ def pipeline_from_tables(tables: Mapping[str, Any], *, where: str) -> Pipeline:
         model=from_table(ModelTable, tables["model"], f"{where}: [model]"),
         prune=from_table(PruneTable, tables["prune"], f"{where}: [prune]"),
         data=from_table(DataTable, tables["data"], f"{where}: [data]") if "data" in tables else None,
+        between=recipe_from_table(tables.get("between", {"epochs": 0}), where=f"{where}: [between]"),
         training=recipe_from_table(tables.get("training", {}), where=f"{where}: [training]"),
         export=from_table(ExportTable, tables.get("export", {}), f"{where}: [export]"),
         expect=from_table(ExpectTable, tables.get("expect", {}), f"{where}: [expect]"),

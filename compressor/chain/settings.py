@@ -52,6 +52,10 @@ class PruneTable:
         parts: names of the only parts that are pruned, ``backbone`` of a detector; none means everywhere.
         shots: cut in this many steps, ranking again from the trained weights before each.
         calibration_epochs: epochs of training between the shots, over all of them.
+        turns: glob patterns of modules: those of the first are cut first, then those of the second, and with
+            those of the last all that no pattern names; ``[between]`` trains after each.
+        undo: where the method merges channels, and the model scores better on the validation split if it
+            drops them, they are dropped.
     """
 
     method: str = "l1"
@@ -71,6 +75,8 @@ class PruneTable:
     allow_inexact: bool = False
     shots: int = 1
     calibration_epochs: int = 0
+    turns: tuple[str, ...] = ()
+    undo: bool = False
 
     def __post_init__(self) -> None:
         given = [name for name in ("rates", "rate") if getattr(self, name) is not None]
@@ -89,6 +95,8 @@ class PruneTable:
                 f"shots is {self.shots}, but calibration_epochs is {self.calibration_epochs}",
                 "shots above 1 and epochs between them go together, for instance 10 and 100.",
             )
+        if self.shots > 1 and self.turns:
+            raise UsageError("shots and turns exclude each other", "leave one of them out.")
 
     def request(self, *, outside: tuple[str, ...] = ()) -> PruneRequest:
         """Return the request for the whole cut; modules that match ``outside`` stay whole too."""
@@ -106,7 +114,8 @@ class PruneTable:
         """Return method and request in words."""
         options = [f"{key}={_word(value)}" for key, value in self.options.items()]
         shots = [f"{self.shots} shots"] if self.shots > 1 else []
-        return ", ".join([self.method, *options, self.request().describe(), *shots])
+        turns = [f"{len(self.turns)} turns"] if self.turns else []
+        return ", ".join([self.method, *options, self.request().describe(), *shots, *turns])
 
     def _target(self) -> Target:
         if self.rates is not None:
@@ -176,6 +185,7 @@ class Pipeline:
         model: what is compressed.
         prune: how.
         data: on what it is trained and scored; None must be given on the command line.
+        between: how it is trained after each turn; no epochs means not at all.
         training: how it is trained; no epochs means not at all.
         export: which files are made.
         expect: what the pruned model must cost.
@@ -184,6 +194,7 @@ class Pipeline:
     model: ModelTable
     prune: PruneTable
     data: DataTable | None = None
+    between: Recipe = field(default_factory=lambda: Recipe(epochs=0))
     training: Recipe = field(default_factory=Recipe)
     export: ExportTable = field(default_factory=ExportTable)
     expect: ExpectTable = field(default_factory=ExpectTable)

@@ -11,6 +11,7 @@ from compressor.chain.work.export import Export
 from compressor.chain.work.prune import Prune
 from compressor.chain.work.train import Train
 from compressor.rates.shots import Shot
+from compressor.rates.turns import Turn
 from compressor.tasks.recipe import Recipe
 
 
@@ -18,7 +19,7 @@ def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:
     """Return the stages of a recipe file, first to last.
 
     With K shots there are K pairs of pruning and ceil(calibration_epochs / K) epochs of training before the
-    long fine-tuning.
+    long fine-tuning; with turns, one pair each.
     """
     exported = [Stage(name="export", output="model.onnx", work=Export())] if pipeline.export.onnx else []
     return _chained([*_scored(_shots(pipeline), pipeline.training), *exported])
@@ -49,6 +50,8 @@ def _chained(stages: Iterable[Stage]) -> tuple[Stage, ...]:
 def _shots(pipeline: Pipeline) -> list[Stage]:
     total, seed = pipeline.prune.shots, pipeline.training.seed
     whole = Prune(table=pipeline.prune, seed=seed, expect=pipeline.expect)
+    if pipeline.prune.turns:
+        return _turns(pipeline, whole)
     if total == 1:
         return [Stage(name="prune", output="pruned", work=whole)]
     between = Train(recipe=replace(pipeline.training, epochs=ceil(pipeline.prune.calibration_epochs / total)))
@@ -57,6 +60,18 @@ def _shots(pipeline: Pipeline) -> list[Stage]:
         shot = replace(whole, shot=Shot(number=number, total=total))
         found.append(Stage(name=f"prune {number}/{total}", output=f"pruned-{number}", work=shot))
         found.append(Stage(name=f"train {number}/{total}", output=f"trained-{number}", work=between))
+    return found
+
+
+def _turns(pipeline: Pipeline, whole: Prune) -> list[Stage]:
+    patterns, found = pipeline.prune.turns, list[Stage]()
+    for number in range(1, len(patterns) + 1):
+        name, turn = f"{number}/{len(patterns)}", Turn(number=number, patterns=patterns)
+        cut = replace(whole, turn=turn)
+        found.append(Stage(name=f"prune {name}", output=f"pruned-{number}", work=cut))
+        if pipeline.between.epochs:
+            between = Train(recipe=pipeline.between)
+            found.append(Stage(name=f"train {name}", output=f"trained-{number}", work=between))
     return found
 
 

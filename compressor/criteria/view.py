@@ -18,6 +18,7 @@ class Stat(Enum):
 
     GRADIENTS = "gradients"
     ACTIVATIONS = "activations"
+    PAIRS = "pairs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +29,13 @@ class Statistics:
         gradients: mean loss gradient of each parameter over the collected images.
         features: name of a layer's weight -> what the criterion made of each of its output channels,
             (channels,), averaged over the collected images.
+        pairs: group index -> what the criterion made of the maps that layers read of every two units,
+            (units, units), averaged over the collected images and those layers.
     """
 
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
     features: Mapping[str, Tensor] = field(default_factory=dict)
+    pairs: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +93,13 @@ class GroupView:
         name: the group's name.
         size: number of units.
         members: all tensors that carry the units.
+        pairs: statistic of every two units, (units, units), or None where none was collected.
     """
 
     name: str
     size: int
     members: tuple[Member, ...]
+    pairs: Tensor | None = None
 
     def having(self, *roles: Role) -> list[Member]:
         """Return the members with one of these roles."""
@@ -115,11 +121,12 @@ def group_view(
         for entry in graph.touching[index]
         if entry.tensor in tensors
     ]
-    return GroupView(name=group.name, size=group.size, members=tuple(members))
+    pairs = statistics.pairs.get(index)
+    return GroupView(name=group.name, size=group.size, members=tuple(members), pairs=pairs)
 
 
 def _member(entry: AxisMap, index: int, size: int, tensor: Tensor, statistics: Statistics) -> Member:
-    positions = _positions(entry, index, size)
+    positions = positions_of(entry, index, size)
     makes = entry.role in ("producer", "depthwise")
     features = statistics.features.get(entry.tensor) if makes else None
     return Member(
@@ -139,7 +146,7 @@ def _of_units(features: Tensor | None, positions: Tensor | None) -> Tensor | Non
     return features[positions].mean(dim=1).float()
 
 
-def _positions(entry: AxisMap, index: int, size: int) -> Tensor | None:
+def positions_of(entry: AxisMap, index: int, size: int) -> Tensor | None:
     """Return the positions of each unit along the axis, (units, positions per unit), None if they are one."""
     if entry.size == size and np.array_equal(entry.unit, np.arange(size)):
         return None

@@ -13,6 +13,7 @@ from compressor.channels import ChannelGraph, trace
 from compressor.criteria import Chooser, Criterion
 from compressor.criteria.view import GroupView, group_view
 from compressor.methods.collect import collect
+from compressor.methods.reading import PairReducer, pairs_read
 from compressor.rates import PruneRequest
 from compressor.rates.allocate import allocate, best_units
 from compressor.steps.choice import Choice
@@ -86,7 +87,11 @@ def group_views(
     Raises:
         UsageError: data is missing.
     """
-    statistics, tensors = collect(model, criterion, batches, task), named_tensors(model)
+    if isinstance(criterion, PairReducer):
+        statistics = pairs_read(model, graph, criterion, batches, task)
+    else:
+        statistics = collect(model, criterion, batches, task)
+    tensors = named_tensors(model)
     return {index: group_view(tensors, graph, index, statistics) for index in graph.free}
 
 

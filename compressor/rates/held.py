@@ -50,6 +50,8 @@ def _whole(graph: ChannelGraph, request: PruneRequest) -> dict[int, str]:
     for index, group in enumerate(graph.groups):
         if group.frozen:
             whole[index] = group.frozen
+        elif group.name in request.waiting:
+            whole[index] = "not its turn"
         elif index in kept:
             whole[index] = f"kept by --keep {kept[index]}"
         elif group.inexact and not request.allow_inexact:

@@ -22,6 +22,7 @@ class PruneRequest:
             the others; of several that match a group, the last counts.
         max_rate: no group loses more than this share under a budget or a global ranking.
         allow_inexact: also prune groups whose removal changes what survives.
+        waiting: names of groups that stay whole for now.
     """
 
     target: Target
@@ -31,6 +32,7 @@ class PruneRequest:
     own_rates: tuple[tuple[str, float], ...] = ()
     max_rate: float = 0.9
     allow_inexact: bool = False
+    waiting: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Return target, scope and rounding in words, as a manifest notes them."""

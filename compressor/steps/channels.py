@@ -12,7 +12,7 @@ zeros elsewhere.
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Final, cast
 
@@ -136,6 +136,12 @@ class ChangeChannels:
         if not entry.reads or (entry.into is None and len(set(take)) == len(take)):
             return new
         return _read(source, new, entry, take, self._into(entry))
+
+
+def unmerged(step: ChangeChannels) -> ChangeChannels:
+    """Return the step that drops what another one merges."""
+    changes = tuple(replace(entry, into=None) for entry in step.changes)
+    return replace(step, changes=changes, intos=())
 
 
 def landing(take: Sequence[int], size: int) -> Positions:

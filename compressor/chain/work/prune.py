@@ -9,6 +9,7 @@ from compressor.base.errors import UsageError
 from compressor.chain.job import Job
 from compressor.chain.settings import ExpectTable, PruneTable
 from compressor.chain.work import Stage
+from compressor.chain.work.settle import settled
 from compressor.channels import ChannelGraph, trace
 from compressor.channels.cost import Cost
 from compressor.methods import Method, method_of, prune
@@ -16,6 +17,7 @@ from compressor.methods.ranking import Batches
 from compressor.rates import Published, Target
 from compressor.rates.prices import PRICES, whole_price
 from compressor.rates.shots import ONLY, Paid, Shot, ShotLayout, dense_widths, request_of_shot
+from compressor.rates.turns import Turn, request_of_turn
 from compressor.tasks import task
 from compressor.zoo import Architecture
 
@@ -28,12 +30,14 @@ class Prune:
         table: how, and how much.
         seed: of methods that draw at random.
         shot: which of how many.
+        turn: which of how many; None where all layers are cut at once.
         expect: what the whole cut must leave.
     """
 
     table: PruneTable
     seed: int = 0
     shot: Shot = ONLY
+    turn: Turn | None = None
     expect: ExpectTable = field(default_factory=ExpectTable)
 
     def carry_out(self, job: Job, stage: Stage, artifact: Artifact) -> Artifact:
@@ -42,16 +46,25 @@ class Prune:
         Raises:
             UsageError: the request makes no sense, or the whole cut does not cost what is expected.
         """
+        if self.table.turns and self.turn is None:
+            raise UsageError("turns train in between, and one cut does not", "go through them: compress run.")
         method = self.method()
         arch = artifact.arch
         request = self.table.request(outside=arch.outside(self.table.parts))
         asked = request_of_shot(request, self.shot, lambda price: _paid(price, artifact))
         asked = replace(asked, target=_read_by(arch, self.shot, asked.target))
+        if self.turn is not None:
+            asked = request_of_turn(asked, self.turn, trace(artifact.view, artifact.example()))
         batches, data = _images(job, method)
         small = prune(artifact, asked, method, batches, words=self.table.describe(), data=data)
-        if self.shot.number == self.shot.total:
+        if self._last:
             _check_cost(self.expect, small.manifest.cost_after)
-        return small
+        return settled(job, artifact, small) if self.table.undo else small
+
+    @property
+    def _last(self) -> bool:
+        turns = self.turn is None or self.turn.number == len(self.turn.patterns)
+        return turns and self.shot.number == self.shot.total
 
     def method(self) -> Method[object]:
         """Return the method with its options.

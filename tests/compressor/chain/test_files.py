@@ -34,6 +34,10 @@ rate_of = { "layer2*" = 0.25 }
 max_rate = 0.8
 shots = 4
 calibration_epochs = 10
+undo = true
+
+[between]
+epochs = 2
 
 [data]
 spec = "imagefolder:images"

@@ -1,0 +1,1 @@
+"""What merging is worth before any training."""
