@@ -5,16 +5,13 @@ which stacks what belongs to each unit whatever the layers are, and returns one 
 means keep.
 """
 
-import dataclasses
-import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from compressor.base.errors import UsageError
-from compressor.base.registry import Registry, unknown_name
+from compressor.base.options import with_options
+from compressor.base.registry import Registry
 from compressor.channels.components import Ids
 from compressor.criteria.view import GroupView, Stat
 from compressor.steps.choice import Choice
@@ -59,17 +56,4 @@ def criterion_of(method: str, options: Mapping[str, object], seed: int) -> Crite
     Raises:
         UsageError: the criterion or an option does not exist, or an option has the wrong type.
     """
-    kind: Any = CRITERIA.get(method)
-    known = {field.name for field in dataclasses.fields(kind)}
-    for key in options:
-        if key not in known:
-            raise unknown_name(f"option of {method}", key, sorted(known))
-    values = {**({"seed": seed} if "seed" in known else {}), **options}
-    try:
-        criterion: Criterion = TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"option {first['loc'][0]} of {method} is {first['input']!r}", f"{first['msg'].lower()}."
-        ) from error
-    return criterion
+    return with_options(CRITERIA.get(method), method, options, seed)

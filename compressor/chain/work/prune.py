@@ -11,7 +11,7 @@ from compressor.chain.settings import ExpectTable, PruneTable
 from compressor.chain.work import Stage
 from compressor.channels import ChannelGraph, trace
 from compressor.channels.cost import Cost
-from compressor.methods import Method, method_of, prune
+from compressor.methods import Method, Training, method_of, prune, rehearsed, untrained
 from compressor.methods.ranking import Batches
 from compressor.rates import Published, Target
 from compressor.rates.prices import PRICES, whole_price
@@ -42,13 +42,26 @@ class Prune:
         Raises:
             UsageError: the request makes no sense, or the whole cut does not cost what is expected.
         """
+        return self.cut(job, artifact, untrained)
+
+    def rehearse(self, job: Job, artifact: Artifact) -> Artifact:
+        """Return a model of the widths that the stage makes, without any training."""
+        return self.cut(job, artifact, rehearsed)
+
+    def cut(self, job: Job, artifact: Artifact, training: Training) -> Artifact:
+        """Return the smaller model, with ``training`` between the method's start and the cut.
+
+        Raises:
+            UsageError: the request makes no sense, or the whole cut does not cost what is expected.
+        """
         method = self.method()
         arch = artifact.arch
         request = self.table.request(outside=arch.outside(self.table.parts))
         asked = request_of_shot(request, self.shot, lambda price: _paid(price, artifact))
         asked = replace(asked, target=_read_by(arch, self.shot, asked.target))
         batches, data = _images(job, method)
-        small = prune(artifact, asked, method, batches, words=self.table.describe(), data=data)
+        words = self.table.describe()
+        small = prune(artifact, asked, method, batches, words=words, data=data, training=training)
         if self.shot.number == self.shot.total:
             _check_cost(self.expect, small.manifest.cost_after)
         return small
