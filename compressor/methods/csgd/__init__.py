@@ -198,8 +198,8 @@ def _apart(model: nn.Module, state: Clustered, lost: float) -> ParityError:
         return ParityError("the weights hold NaN or infinity", "check the checkpoint.")
     return ParityError(
         f"filters have not collapsed: {_words(model, state, lost)}",
-        "train before the cut (--data, --epochs), longer, or with a stronger force: --option strength=0.05; "
-        f"or accept the loss: --option loss={lost * 1.1:.2g}.",
+        "train before the cut (--data, --epochs), longer, or with a stronger force (--option strength=...); "
+        f"or accept the loss: --option loss={lost * 1.1:.2g}, which goes on from the trained weights.",
     )
 
 
