@@ -31,7 +31,7 @@ def stages_of_prune(
 ) -> tuple[Stage, ...]:
     """Return the stages of ``compress prune``: a cut, and training and scores where there are images."""
     recipe = recipe or Recipe(epochs=0)
-    cut = Stage(name="prune", output="pruned", work=_cut(Prune(table=table, seed=seed), recipe))
+    cut = Stage(name="prune", output="pruned", work=trained_before(Prune(table=table, seed=seed), recipe))
     return _chained(_scored([cut], recipe) if data else [cut])
 
 
@@ -53,18 +53,18 @@ def _shots(pipeline: Pipeline) -> list[Stage]:
     total, seed = pipeline.prune.shots, pipeline.training.seed
     whole = Prune(table=pipeline.prune, seed=seed, expect=pipeline.expect)
     if total == 1:
-        return [Stage(name="prune", output="pruned", work=_cut(whole, pipeline.training))]
+        return [Stage(name="prune", output="pruned", work=trained_before(whole, pipeline.training))]
     between = Train(recipe=replace(pipeline.training, epochs=ceil(pipeline.prune.calibration_epochs / total)))
     found = []
     for number in range(1, total + 1):
-        shot = _cut(replace(whole, shot=Shot(number=number, total=total)), between.recipe)
+        shot = trained_before(replace(whole, shot=Shot(number=number, total=total)), between.recipe)
         found.append(Stage(name=f"prune {number}/{total}", output=f"pruned-{number}", work=shot))
         if not isinstance(shot, TrainedPrune):
             found.append(Stage(name=f"train {number}/{total}", output=f"trained-{number}", work=between))
     return found
 
 
-def _cut(work: Prune, recipe: Recipe) -> Prune:
+def trained_before(work: Prune, recipe: Recipe) -> Prune:
     """Return a cut with training before it, where its method wants that and there are epochs to do it in."""
     if not recipe.epochs or not work.method().trains:
         return work

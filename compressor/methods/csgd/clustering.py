@@ -74,6 +74,8 @@ def _kmeans(points: _Points, count: int, seed: int) -> Clusters:
     """Return clusters around centres, each filter with the nearest (Lloyd's algorithm from k-means++)."""
     if count == len(points):
         return [[alone] for alone in range(count)]
+    if points.shape[1] > len(points):  # few filters span few dimensions, in which distances are the same
+        points = np.asarray(np.linalg.qr(points.T, mode="r")).T
     centres = _spread(points, count, np.random.default_rng(seed))
     labels: _Labels = np.full(len(points), -1)
     for _ in range(_ROUNDS):

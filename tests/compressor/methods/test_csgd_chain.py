@@ -17,6 +17,7 @@ from compressor.chain.stages import stages_of
 from compressor.chain.work.prune import Prune
 from compressor.chain.work.train import Train
 from compressor.chain.work.trained import TrainedPrune
+from compressor.tasks.recipe import Recipe
 from compressor.tasks.scores import Moment
 from compressor.zoo import Trust
 from tests import zygote
@@ -149,6 +150,18 @@ def test_an_artifact_of_it_loads_again(
     small = Artifact.load(place / "run" / "model", trust=Trust.of(["csgd_net:net"]))
     shapes = [tuple(p.shape) for p in small.module.parameters() if p.ndim == 4]
     assert shapes == [(6, 3, 3, 3), (4, 6, 3, 3)]
+
+
+def test_python_ends_in_the_same_weights(
+    place: Path, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    recipe = Recipe(epochs=3, seed=2, lr=0.05, batch_size=32, schedule="step")
+    dense = compressor.load("csgd_net:net", seed=2)
+    options = {"clusters": "even", "strength": 4.0, "vectors": 0.5}
+    small = dense.prune(data="digits", recipe=recipe, seed=2, method="csgd", options=options, rate=0.5)
+    expected = Artifact.load(place / "run" / "model", trust=Trust.of(["csgd_net:net"])).module.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in small.module.state_dict().items())
 
 
 def pipeline(**tables: Any) -> Any:
