@@ -87,8 +87,8 @@ def shares(sets: Sequence[Sequence[int]], count: int, name: str) -> list[int]:
     """
     if count < len(sets):
         raise UsageError(
-            f"{name}: {count} units cannot stand for {len(sets)} sets, between which a shortcut tells",
-            f"lower its rate, or keep it whole: --keep {name}.",
+            f"{name}: {count} units are too few for {len(sets)} different channels that its shortcut carries",
+            f"cut the layers before the shortcut as well, or keep this one whole: --keep {name}.",
         )
     kept = [1] * len(sets)
     for _ in range(count - len(sets)):

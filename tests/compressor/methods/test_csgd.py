@@ -205,7 +205,9 @@ def test_mistakes_about_clusters_are_told() -> None:
     for wrong in ([[0, 1], [1]], [[0, 2]], [[0], [-1]]):
         with pytest.raises(UsageError, match="do not hold each of"):
             update_matrices(wrong, 0.0, 0.1)
-    with pytest.raises(UsageError, match="2 units cannot stand for 3 sets"):
+    with pytest.raises(
+        UsageError, match="2 units are too few for 3 different channels that its shortcut carries"
+    ):
         shares([[0], [1], [2]], 2, "layer2")
 
 
