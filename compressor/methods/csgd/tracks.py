@@ -1,7 +1,7 @@
 """What decides which units of a group may become one, and whether they can be trained together at all."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from torch import nn
@@ -97,7 +97,7 @@ def shares(sets: Sequence[Sequence[int]], count: int, name: str) -> list[int]:
 
 
 def require_trained(
-    model: nn.Module, graph: ChannelGraph, ties: Sequence[Tie], groups: Iterable[int]
+    model: nn.Module, graph: ChannelGraph, ties: Sequence[Tie], groups: Collection[int]
 ) -> None:
     """Refuse what training cannot draw together: hidden weights, and frozen ones that are not equal yet.
 
@@ -111,11 +111,12 @@ def require_trained(
                 raise _hidden(graph.groups[index].name, entry.tensor)
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     fixed = [tie for tie in ties if tie.tensor not in trained and not tie.tensor.endswith(_COUNTED)]
+    homes = {entry.tensor: graph.groups[i].name for i in groups for entry in graph.touching[i]}
     for name, apart, _ in deviations(model, fixed):
         if apart > 0:
             raise UsageError(
                 f"{name} is not trained, so that its channels cannot become equal",
-                f"keep them whole, for instance --keep {name.rpartition('.')[0]}, or train them.",
+                f"keep them whole: --keep {homes[name]}; or let them be trained.",
             )
 
 

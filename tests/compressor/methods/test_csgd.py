@@ -240,7 +240,7 @@ def dense(name: str) -> Artifact:
 NETWORKS = ("resnet20_cifar", "densenet40_cifar", "mobilenet_v2_cifar", "googlenet_cifar")
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=6)
 @given(
     st.sampled_from(NETWORKS),
     st.floats(0.1, 0.8),
@@ -368,7 +368,7 @@ def test_what_is_not_trained_is_named() -> None:
     artifact.module.inner_norm.weight.data.uniform_(0.5, 1)
     with pytest.raises(UsageError, match=r"inner_norm.weight is not trained") as told:
         STRONG.start(artifact, HALF, None)
-    assert "--keep inner_norm" in told.value.hint
+    assert "--keep inner;" in told.value.hint
 
 
 @pytest.mark.parametrize(
