@@ -16,6 +16,7 @@ from compressor.base.options import from_table
 from compressor.chain.job import Job
 from compressor.chain.memory import Memory
 from compressor.chain.settings import PruneTable
+from compressor.chain.stages import trained_before
 from compressor.chain.work import Stage, Work
 from compressor.chain.work.prune import Prune
 from compressor.chain.work.train import Train
@@ -94,10 +95,11 @@ def prune(
     data: str | None = None,
     input: tuple[int, ...] | None = None,
     factory: str | None = None,
+    recipe: Recipe | None = None,
     seed: int = 0,
     **request: Any,
 ) -> Model:
-    """Return a smaller model, proved against the masked one; nothing is trained, ``model`` stays as it is.
+    """Return a smaller model, proved against the masked one; ``model`` stays as it is.
 
     Args:
         model: by name, in a folder, opened, or a live module of one's own.
@@ -105,6 +107,7 @@ def prune(
         input: shape of the input, (channels, height, width); needed for a live module.
         factory: name or ``package.module:factory`` that rebuilds a live module; without one it cannot be
             saved.
+        recipe: of the training that ``csgd`` and its like do before the cut; others train nothing here.
         seed: of methods that draw at random, and of random weights.
         request: how much and by what, as in the ``[prune]`` table of a recipe: ``macs=0.5``, ``rate=0.3``,
             ``round_to=16``, ``method="coring"``, ``keep=["layer1*"]``.
@@ -115,7 +118,7 @@ def prune(
     """
     artifact = as_artifact(model, input, factory, seed)
     table = from_table(PruneTable, request, "prune")
-    work = Prune(table=table, seed=seed)
+    work = trained_before(Prune(table=table, seed=seed), recipe or Recipe(epochs=0))
     return Model.around(work.carry_out(_job(artifact, data), _stage(work), artifact))
 
 

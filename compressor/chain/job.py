@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import torch
 from torch import nn
@@ -15,10 +15,13 @@ from compressor.data import DataSplits, ImageSet
 from compressor.tasks.scores import Score
 from compressor.training.records import TrainResult
 
+CHECKPOINTS: Final = ".run"
+"""What the name of a folder of checkpoints ends in."""
+
 
 def beside(output: Path) -> Path:
     """Return the folder of checkpoints that belongs to an output."""
-    return output.with_name(f"{output.name}.run")
+    return output.with_name(f"{output.name}{CHECKPOINTS}")
 
 
 def _nobody(result: TrainResult) -> None:

@@ -88,7 +88,7 @@ def dry_run(pipeline: Pipeline) -> DryRun:
     artifact, shots = job.start, []
     for stage in stages_of(pipeline):
         if isinstance(stage.work, Prune):
-            artifact = stage.work.carry_out(job, stage, artifact)
+            artifact = stage.work.rehearse(job, artifact)
             shots.append(artifact.manifest)
     return DryRun(shots=tuple(shots))
 

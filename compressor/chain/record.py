@@ -18,6 +18,7 @@ from compressor.artifact import artifact_digest, is_artifact
 from compressor.base.documents import Json, check_schema, decode, digest, read_json, write_json
 from compressor.base.errors import ArtifactError, UsageError
 from compressor.base.files import PREFIX, file_digest, write_whole
+from compressor.chain.job import CHECKPOINTS
 from compressor.chain.work import Stage
 
 SCHEMA_VERSION = 1
@@ -99,8 +100,11 @@ class RunRecord:
         write_whole(self._folder / _RECIPE, recipe)
 
     def abandon(self) -> None:
-        """Remove the folder of a run in which nothing was finished; what others put there stays."""
-        if self.empty:
+        """Remove the folder of a run in which nothing was finished; what others put there stays.
+
+        Where checkpoints of the first stage lie there, it is a run still, with whatever settings.
+        """
+        if self.empty and not any(self._folder.glob(f"*{CHECKPOINTS}")):
             for name in (_FILE, _RECIPE):
                 (self._folder / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):

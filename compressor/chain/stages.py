@@ -1,7 +1,7 @@
 """What there is to do, in order, as data."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import ceil
 
 from compressor.chain.settings import Pipeline, PruneTable
@@ -10,6 +10,7 @@ from compressor.chain.work.evaluate import Evaluate
 from compressor.chain.work.export import Export
 from compressor.chain.work.prune import Prune
 from compressor.chain.work.train import Train
+from compressor.chain.work.trained import TrainedPrune
 from compressor.rates.shots import Shot
 from compressor.rates.turns import Turn
 from compressor.tasks.recipe import Recipe
@@ -19,7 +20,8 @@ def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:
     """Return the stages of a recipe file, first to last.
 
     With K shots there are K pairs of pruning and ceil(calibration_epochs / K) epochs of training before the
-    long fine-tuning; with turns, one pair each.
+    long fine-tuning; with turns, one pair each. A method that trains before it cuts spends the epochs of each
+    pair there, and those of the fine-tuning too where there is one shot.
     """
     exported = [Stage(name="export", output="model.onnx", work=Export())] if pipeline.export.onnx else []
     return _chained([*_scored(_shots(pipeline), pipeline.training), *exported])
@@ -29,8 +31,9 @@ def stages_of_prune(
     table: PruneTable, seed: int, recipe: Recipe | None, data: str | None
 ) -> tuple[Stage, ...]:
     """Return the stages of ``compress prune``: a cut, and training and scores where there are images."""
-    cut = Stage(name="prune", output="pruned", work=Prune(table=table, seed=seed))
-    return _chained(_scored([cut], recipe or Recipe(epochs=0)) if data else [cut])
+    recipe = recipe or Recipe(epochs=0)
+    cut = Stage(name="prune", output="pruned", work=trained_before(Prune(table=table, seed=seed), recipe))
+    return _chained(_scored([cut], recipe) if data else [cut])
 
 
 def stages_of_finetune(recipe: Recipe) -> tuple[Stage, ...]:
@@ -53,13 +56,14 @@ def _shots(pipeline: Pipeline) -> list[Stage]:
     if pipeline.prune.turns:
         return _turns(pipeline, whole)
     if total == 1:
-        return [Stage(name="prune", output="pruned", work=whole)]
+        return [Stage(name="prune", output="pruned", work=trained_before(whole, pipeline.training))]
     between = Train(recipe=replace(pipeline.training, epochs=ceil(pipeline.prune.calibration_epochs / total)))
     found = []
     for number in range(1, total + 1):
-        shot = replace(whole, shot=Shot(number=number, total=total))
+        shot = trained_before(replace(whole, shot=Shot(number=number, total=total)), between.recipe)
         found.append(Stage(name=f"prune {number}/{total}", output=f"pruned-{number}", work=shot))
-        found.append(Stage(name=f"train {number}/{total}", output=f"trained-{number}", work=between))
+        if not isinstance(shot, TrainedPrune):
+            found.append(Stage(name=f"train {number}/{total}", output=f"trained-{number}", work=between))
     return found
 
 
@@ -75,9 +79,18 @@ def _turns(pipeline: Pipeline, whole: Prune) -> list[Stage]:
     return found
 
 
+def trained_before(work: Prune, recipe: Recipe) -> Prune:
+    """Return a cut with training before it, where its method wants that and there are epochs to do it in."""
+    if not recipe.epochs or not work.method().trains:
+        return work
+    known = {field.name: getattr(work, field.name) for field in fields(work)}
+    return TrainedPrune(**known, recipe=recipe)
+
+
 def _scored(cut: list[Stage], recipe: Recipe) -> list[Stage]:
     """Return a cut, the fine-tuning where there is any, and the scores of every moment."""
-    stages = [*cut, *([_training(recipe)] if recipe.epochs else [])]
+    before = len(cut) == 1 and isinstance(cut[0].work, TrainedPrune)
+    stages = [*cut, *([_training(recipe)] if recipe.epochs and not before else [])]
     pruned = [stage.name for stage in stages if isinstance(stage.work, Prune)]
     trained = [stage.name for stage in stages if isinstance(stage.work, Train)]
     moments = (("dense", ""), ("pruned", pruned[-1]), *(("fine-tuned", name) for name in trained[-1:]))

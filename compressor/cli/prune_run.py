@@ -13,6 +13,8 @@ from compressor.chain.job import Job, beside
 from compressor.chain.memory import Memory, go_through
 from compressor.chain.settings import PruneTable
 from compressor.chain.stages import stages_of_prune
+from compressor.chain.work.prune import Prune
+from compressor.chain.work.train import Train
 from compressor.channels import trace
 from compressor.channels.cost import Cost
 from compressor.cli import output
@@ -83,12 +85,14 @@ def _carried_out(request: Request) -> _Result:
     if request.data and job.data.summary:
         output.say(f"{job.data.name}: {job.data.summary}")
     stages = stages_of_prune(request.table, request.seed, request.recipe, request.data)
-    made = go_through(job, stages if request.output else stages[:1])
-    saved = made.save(request.output) if request.output else made
-    chose = request.data and request.recipe and request.output
+    if request.output is None:
+        made = Prune(table=request.table, seed=request.seed).rehearse(job, source)
+    else:
+        made = go_through(job, stages).save(request.output)
+    chose = request.output and any(isinstance(stage.work, Train) for stage in stages)
     return _Result(
-        plan=saved.manifest.plan.after(source.manifest.plan),
-        artifact=saved,
+        plan=made.manifest.plan.after(source.manifest.plan),
+        artifact=made,
         caution=job.data.val_caution if chose else "",
     )
 

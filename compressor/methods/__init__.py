@@ -5,7 +5,8 @@ and constrain its training, and ends in a plan that was proved. A criterion by i
 by it: ``--method l1``.
 """
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from torch import nn
@@ -28,6 +29,10 @@ class Method(Protocol[S]):
     @property
     def looks(self) -> bool:
         """Whether it needs training images to start."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is worth nothing without the training before the cut, under its constraint."""
 
     def start(self, artifact: Artifact, request: PruneRequest, batches: Batches | None) -> S:
         """Look at a model, which is not changed, and decide.
@@ -78,6 +83,22 @@ def known_methods() -> list[str]:
     return sorted({*METHODS, *CRITERIA})
 
 
+Training = Callable[[nn.Module, Constraint], nn.Module]
+"""What happens to a model before the cut; returns it, or a copy, trained."""
+
+
+def untrained(model: nn.Module, constraint: Constraint) -> nn.Module:
+    """Return the model as it is."""
+    return model
+
+
+def rehearsed(model: nn.Module, constraint: Constraint) -> nn.Module:
+    """Return a copy that is at once what training would make it as far as the constraint goes."""
+    model = copy.deepcopy(model)
+    constraint.fulfil(model)
+    return model
+
+
 def prune(
     artifact: Artifact,
     request: PruneRequest,
@@ -86,8 +107,9 @@ def prune(
     *,
     words: str,
     data: str = "",
+    training: Training = untrained,
 ) -> Artifact:
-    """Return what a method makes of an artifact without training in between; the argument is not changed.
+    """Return what a method makes of an artifact; the argument is not changed.
 
     Args:
         artifact: what is pruned.
@@ -96,11 +118,12 @@ def prune(
         batches: training images, where the method looks at any.
         words: the method and the request, for the papers.
         data: name of the data set that the images come from.
+        training: what happens between the start and the cut.
 
     Raises:
-        CompressError: tracing, the request or the proof failed.
+        CompressError: tracing, the request, the training or the proof failed.
     """
     state = method.start(artifact, request, batches)
-    model = method.prepare(artifact.module, state)
+    model = training(method.prepare(artifact.module, state), method.constraint(state))
     planned = method.finish(model, state)
     return artifact.changed(shrink(model, planned.plan), planned.plan, planned.oracle, words, data)

@@ -37,6 +37,11 @@ class Ranked:
         """Whether the criterion needs statistics of training images."""
         return bool(self.criterion.needs)
 
+    @property
+    def trains(self) -> bool:
+        """Whether it trains before the cut: never."""
+        return False
+
     def start(self, artifact: Artifact, request: PruneRequest, batches: Batches | None) -> Planned:
         """Trace, rank, allocate and prove; see `compressor.methods.ranking.make_plan`."""
         return make_plan(artifact.module, artifact.arch, request, self.criterion, batches)

@@ -64,15 +64,15 @@ def make_plan(
     graph = trace(view, inputs)
     views = group_views(model, graph, criterion, batches, task)
     importance = ranked(criterion, views)
-    allocation = allocate(graph, request, _comparable(criterion, importance), arch.layouts, arch.name)
+    allocation = allocate(graph, request, comparable(criterion, importance), arch.layouts, arch.name)
     choices = {
         index: chosen_units(criterion, view, importance[index], int(allocation.kept[index]))
         for index, view in views.items()
         if int(allocation.kept[index]) < view.size
     }
     step = cut(graph, choices, allocation.decisions)
-    plan = PrunePlan(arch=arch.name, steps=(step,), notes=_notes(graph, choices))
-    return Planned(plan=plan, graph=graph, oracle=_oracle(view, plan, inputs, graph, choices))
+    plan = PrunePlan(arch=arch.name, steps=(step,), notes=notes_on(graph, choices))
+    return Planned(plan=plan, graph=graph, oracle=proof_of(view, plan, inputs, graph, choices))
 
 
 def group_views(
@@ -114,7 +114,7 @@ def ranked(criterion: Criterion, views: Mapping[int, GroupView]) -> dict[int, np
     return importance
 
 
-def _comparable(criterion: Criterion, importance: Mapping[int, np.ndarray]) -> Mapping[int, np.ndarray]:
+def comparable(criterion: Criterion, importance: Mapping[int, np.ndarray]) -> Mapping[int, np.ndarray]:
     """Return importance that may be ranked over all groups."""
     if criterion.comparable:
         return importance
@@ -129,7 +129,8 @@ def chosen_units(criterion: Criterion, view: GroupView, importance: np.ndarray, 
     return Choice(best_units(importance, count))
 
 
-def _notes(graph: ChannelGraph, choices: Mapping[int, Choice]) -> tuple[str, ...]:
+def notes_on(graph: ChannelGraph, choices: Mapping[int, Choice]) -> tuple[str, ...]:
+    """Return what a reader of the plan should know: units that change meaning, modules left alone."""
     inexact = sorted({str(graph.groups[i].inexact) for i in choices if graph.groups[i].inexact})
     notes = [f"removing channels changes what remains: {reason}" for reason in inexact]
     if graph.unused:
@@ -137,7 +138,7 @@ def _notes(graph: ChannelGraph, choices: Mapping[int, Choice]) -> tuple[str, ...
     return tuple(notes)
 
 
-def _oracle(
+def proof_of(
     model: nn.Module,
     plan: PrunePlan,
     inputs: Sequence[Tensor],

@@ -48,6 +48,12 @@ class Constraint(Protocol):
     def after_step(self, model: nn.Module) -> None:
         """Change the weights, in place."""
 
+    def fulfil(self, model: nn.Module) -> None:
+        """Change the weights at once, in place, to what training would reach as far as this goes.
+
+        That is how a cut is rehearsed without the training: the right widths, useless weights.
+        """
+
     def identity(self) -> Json:
         """Return what makes this constraint another one; a checkpoint of another is not resumed."""
 
@@ -66,6 +72,9 @@ class Free:
         """Leave the gradients alone."""
 
     def after_step(self, model: nn.Module) -> None:
+        """Leave the weights alone."""
+
+    def fulfil(self, model: nn.Module) -> None:
         """Leave the weights alone."""
 
     def identity(self) -> Json:

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -77,9 +78,10 @@ def _run(
     """Return all epochs' records and the weights of the best one."""
     history, best = _resumed(trainer, folder) if resume else ([], {})
     folder.start_log(history)
-    with progress_bar(recipe.epochs, trainer.steps) as report:
+    with progress_bar(recipe.epochs, trainer.steps) as bar:
         while not finished(history, recipe):
-            record = trainer.run_epoch(len(history) + 1, report)
+            last = history[-1].measures if history else {}
+            record = trainer.run_epoch(len(history) + 1, partial(bar, measures=last))
             history.append(record)
             if best_epoch(history) == record.epoch:
                 best = _snapshot(trainer.candidate)

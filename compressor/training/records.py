@@ -1,6 +1,7 @@
 """What a training run leaves behind, and the decisions that follow from it alone."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from compressor.base.documents import Json
@@ -42,13 +43,18 @@ class EpochRecord:
     def describe(self) -> str:
         """Return the figures in words."""
         judged = "" if self.val_quality is None else f"validation {self.val_quality:.2f} %, "
-        measured = "".join(f", {name} {value:.4g}" for name, value in self.measures.items())
-        return f"loss {self.train_loss:.4f}, {judged}{self.images_per_s:.1f} images/s{measured}"
+        words = f"loss {self.train_loss:.4f}, {judged}{self.images_per_s:.1f} images/s"
+        return f"{words}{measured(self.measures)}"
 
     def document(self) -> Json:
         """Return the line as JSON, without ``measures`` where there are none."""
         fields = dataclasses.asdict(self)
         return fields if self.measures else {name: fields[name] for name in fields if name != "measures"}
+
+
+def measured(measures: Mapping[str, float]) -> str:
+    """Return what a constraint measured in words, to follow others."""
+    return "".join(f", {name} {value:.4g}" for name, value in measures.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

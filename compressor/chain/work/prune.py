@@ -12,7 +12,7 @@ from compressor.chain.work import Stage
 from compressor.chain.work.settle import settled
 from compressor.channels import ChannelGraph, trace
 from compressor.channels.cost import Cost
-from compressor.methods import Method, method_of, prune
+from compressor.methods import Method, Training, method_of, prune, rehearsed, untrained
 from compressor.methods.ranking import Batches
 from compressor.rates import Published, Target
 from compressor.rates.prices import PRICES, whole_price
@@ -48,6 +48,18 @@ class Prune:
         """
         if self.table.turns and self.turn is None:
             raise UsageError("turns train in between, and one cut does not", "go through them: compress run.")
+        return self.cut(job, artifact, untrained)
+
+    def rehearse(self, job: Job, artifact: Artifact) -> Artifact:
+        """Return a model of the widths that the stage makes, without any training."""
+        return self.cut(job, artifact, rehearsed)
+
+    def cut(self, job: Job, artifact: Artifact, training: Training) -> Artifact:
+        """Return the smaller model, with ``training`` between the method's start and the cut.
+
+        Raises:
+            UsageError: the request makes no sense, or the whole cut does not cost what is expected.
+        """
         method = self.method()
         arch = artifact.arch
         request = self.table.request(outside=arch.outside(self.table.parts))
@@ -56,7 +68,8 @@ class Prune:
         if self.turn is not None:
             asked = request_of_turn(asked, self.turn, trace(artifact.view, artifact.example()))
         batches, data = _images(job, method)
-        small = prune(artifact, asked, method, batches, words=self.table.describe(), data=data)
+        words = self.table.describe()
+        small = prune(artifact, asked, method, batches, words=words, data=data, training=training)
         if self._last:
             _check_cost(self.expect, small.manifest.cost_after)
         return settled(job, artifact, small) if self.table.undo else small

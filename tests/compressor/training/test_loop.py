@@ -13,7 +13,7 @@ from compressor.base.errors import ArtifactError, CompressError, UsageError
 from compressor.base.locks import owned
 from compressor.data import open_data
 from compressor.tasks.recipe import Recipe
-from compressor.training import evaluate, fine_tune
+from compressor.training import Free, evaluate, fine_tune
 from compressor.training.checkpoint import Identity, RunFolder, _content
 from compressor.zoo.inputs import InputSpec
 
@@ -246,6 +246,20 @@ def test_mixed_precision_on_the_cpu_says_what_it_does(model, data, caplog):
 def test_early_stop(model, data):
     result = fine_tune(model, data, dataclasses.replace(RECIPE, epochs=50, patience=1, lr=1e-9))
     assert len(result.history) == 2
+
+
+def test_a_person_sees_what_was_measured(model, data, monkeypatch):
+    class Measured(Free):
+        def measure(self, model):
+            return {"distance": 0.25}
+
+    seen = []
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("rich.progress.Progress.update", lambda self, task, **shown: seen.append(shown))
+    fine_tune(model, data, dataclasses.replace(RECIPE, epochs=2), constraint=Measured())
+    described = list(dict.fromkeys(shown["description"] for shown in seen))
+    assert described == ["epoch 1/2", "epoch 2/2, distance 0.25"]
+    assert [shown["completed"] for shown in seen] == list(range(1, len(seen) + 1))
 
 
 def test_no_progress_bar_without_a_terminal(model, data, capfd):
