@@ -27,9 +27,10 @@ from compressor.base.files import scratch
 from compressor.chain.files import table_of
 from compressor.chain.job import Job
 from compressor.chain.memory import Memory
-from compressor.chain.settings import PruneTable
+from compressor.chain.settings import PruneTable, RepairTable
 from compressor.chain.work import Stage, Work
 from compressor.chain.work.prune import Prune
+from compressor.chain.work.repair import Repair
 from compressor.chain.work.train import Train
 from compressor.tasks.opened import Precision
 from compressor.tasks.recipe import Recipe, recipe_from_table
@@ -55,6 +56,10 @@ class Model(Artifact):
     def prune(self, **request: Any) -> "Model":
         """Return a smaller model; see `prune`."""
         return prune(self, **request)
+
+    def repair(self, dense: Source, data: str, **settings: Any) -> "Model":
+        """Return a model fitted to what the dense one computes; see `repair`."""
+        return repair(self, dense, data, **settings)
 
     def fine_tune(self, data: str, **settings: Any) -> "Model":
         """Return a trained model; see `fine_tune`."""
@@ -127,6 +132,25 @@ def prune(
     table = table_of(PruneTable, request, "prune")
     work = Prune(table=table, seed=seed)
     return Model.around(work.carry_out(_job(artifact, data), _stage(work), artifact))
+
+
+def repair(model: Source, dense: Source, data: str, *, seed: int = 0, **settings: Any) -> Model:
+    """Return a copy whose weights are fitted to what the dense model computes; no labels, no gradients.
+
+    Args:
+        model: what was pruned.
+        dense: what it was made of.
+        data: data set whose training images are looked at, as for ``--data``.
+        seed: of the images that are drawn.
+        settings: as in the ``[repair]`` table of a recipe: ``images=512``, ``strength=0.01``.
+
+    Raises:
+        UsageError: a setting or the data does not fit, or ``model`` was not made of ``dense``.
+        CompressError: a model computes NaN or infinity.
+    """
+    work = Repair(table=table_of(RepairTable, settings, "repair"), seed=seed)
+    artifact = as_artifact(model)
+    return Model.around(work.carry_out(_job(as_artifact(dense), data), _stage(work), artifact))
 
 
 def fine_tune(

@@ -19,6 +19,7 @@ from compressor.chain.settings import (
     ModelTable,
     Pipeline,
     PruneTable,
+    RepairTable,
 )
 from compressor.tasks.recipe import Recipe, recipe_from_table
 
@@ -81,6 +82,7 @@ def pipeline_from_tables(tables: Mapping[str, object], *, where: str) -> Pipelin
         training=_training(tables.get("training", {}), f"{where}: [training]"),
         export=table_of(ExportTable, tables.get("export", {}), f"{where}: [export]"),
         expect=table_of(ExpectTable, tables.get("expect", {}), f"{where}: [expect]"),
+        repair=table_of(RepairTable, tables["repair"], f"{where}: [repair]") if "repair" in tables else None,
     )
 
 

@@ -34,6 +34,7 @@ from compressor.cli.process import (
     take_own_packages,
 )
 from compressor.cli.prune import prune
+from compressor.cli.repair import repair
 from compressor.cli.run import run
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command("models")(models)
 app.command("inspect")(inspect)
 app.command("prune")(prune)
+app.command("repair")(repair)
 app.command("finetune")(finetune)
 app.command("eval")(evaluate)
 app.command("export")(export)

@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic
 
-import torch
 from torch import nn
 
 from compressor.artifact import Artifact
@@ -145,7 +144,7 @@ def _frontier(calls: Sequence[Call]) -> int:
 def _stops(calls: Sequence[Call], small: nn.Module) -> tuple[list[Stop], tuple[str, ...]]:
     """Return the layers to be repaired in order, and the others with a reason each."""
     runs = Counter(call.layer for call in calls)
-    stops = {}
+    stops: dict[str, Stop] = {}
     for call in calls:
         tails = {other.tail for other in calls if other.layer == call.layer}
         rows = sum(other.rows for other in calls if other.layer == call.layer)

@@ -5,14 +5,15 @@ With x what the layer reads, z the dense model's tail, p the present one and a t
     minimise  sum |f(z) - f(p + a (D x + c))|^2 + ridge |D|^2
 
 over the change D of the weights and the constant c; f is the ReLU that follows, or nothing. Without f this is
-least squares, solved once. With it, z is replaced in every sweep by what majorises the loss: where f cuts z
-off, a value that is cut off already may stay what it is (z = min(p, 0)). That z costs at least as much as f
-does and as much where they meet, so that the sweeps go downhill (de Leeuw's majorisation). Whatever the
-sweeps do, the best weights met are returned, the present ones included: the error never grows.
+least squares, solved once. With it, that solution is the start, and z is replaced in every further sweep by
+what majorises the loss: where f cuts z off, a value that is cut off already may stay what it is,
+z = min(p, 0). That costs at least as much as the loss does, and the same where both are above zero or below
+it, so that the sweeps go downhill (majorisation; de Leeuw 1977). Whatever the sweeps do, the best weights met are returned, the present ones included: the error never grows.
 
 Gram matrices are float64 and summed block by block. They are the same in all sweeps, and factored once.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +24,7 @@ from torch import Tensor
 from compressor.base.errors import NotFiniteError
 from compressor.repair.watching import EVERYTHING, Bounds
 
-STRENGTHS: Final = (1e-1, 1e-2, 1e-3, 1e-5, 1e-8)
+STRENGTHS: Final = (1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e-12)
 """Ridges that are tried on held-out rows, relative to the mean diagonal of the Gram matrix."""
 
 _DAMPING: Final = 0.1
@@ -123,7 +124,7 @@ def check_finite(blocks: Sequence[Block]) -> None:
 
 
 def _chosen(blocks: Sequence[Block], place: Place, sweeps: int) -> float:
-    """Return the strength that does best on held-out blocks; with one block there are none, and it is 0.01."""
+    """Return the strength that does best on held-out blocks; 0.01 where there is but one block."""
     held = blocks[::5]
     fit = [block for number, block in enumerate(blocks) if number % 5]
     if not fit:
@@ -150,17 +151,17 @@ class _Problem:
         """Return the best change met by its squared error on ``judged``, and that error."""
         factor, pull = self._factored(ridge)
         delta, shift = _nothing(self._blocks[0])
-        best = (delta, shift, _error(judged, self._place, delta, shift))
-        for _ in range(sweeps if self._place.bounds != EVERYTHING else 1):
-            right, rest = self._residual(delta, shift)
+        best = (delta, shift, math.inf)
+        for sweep in range(sweeps if self._place.bounds != EVERYTHING else 1):
+            right, rest, error = self._residual(delta, shift, self._place.bounds if sweep else EVERYTHING)
+            if judged is self._blocks and error < best[2]:
+                best = (delta, shift, error)
             step = torch.cholesky_solve(right - pull[:, None, None] * delta, factor)
             delta = delta + step
             if self._place.constant:
                 shift = shift + rest - (self._mean @ step).flatten()
-            error = _error(judged, self._place, delta, shift)
-            if error < best[2]:
-                best = (delta, shift, error)
-        return best
+        error = _error(judged, self._place, delta, shift)
+        return (delta, shift, error) if error < best[2] else best
 
     def _summed(self) -> Tensor:
         gram = self._mean.new_zeros(len(self._mean), self._mean.shape[2], self._mean.shape[2])
@@ -182,17 +183,18 @@ class _Problem:
             pull = torch.where(info > 0, 10 * pull, pull)
         raise NotFiniteError("a Gram matrix cannot be factored", "check the weights with compress eval.")
 
-    def _residual(self, delta: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """Return X^T R, (groups, columns, outputs per group), and the mean of R, (outputs,)."""
-        right, total, rows = torch.zeros_like(delta), torch.zeros_like(shift), 0
-        for x, z, p in _chunks(self._blocks):
-            now = p + self._place.scale * (_read(x, delta) + shift)
-            residual = (_majorised(z, now, self._place.bounds) - now) * self._push
+    def _residual(self, delta: Tensor, shift: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor, float]:
+        """Return X^T R, (groups, columns, outputs per group), the mean of R, (outputs,), and the error."""
+        right, total, rows, error = torch.zeros_like(delta), torch.zeros_like(shift), 0, 0.0
+        for x, z, now in _moved(self._blocks, self._place, delta, shift):
+            error += _lost(z, now, self._place.bounds)
+            residual = (_majorised(z, now, bounds) - now).double() * self._push
             per_group = residual.view(len(residual), len(delta), -1).transpose(0, 1)
-            right.baddbmm_((x - self._mean).transpose(1, 2), per_group)
+            right.baddbmm_(x.double().transpose(1, 2), per_group)
             total += residual.sum(0)
             rows += len(residual)
-        return right, total / rows
+        right -= self._mean.transpose(1, 2) * total.view(len(delta), 1, -1)
+        return right, total / rows, error
 
 
 def _push(place: Place) -> Tensor:
@@ -201,16 +203,20 @@ def _push(place: Place) -> Tensor:
     return place.scale / (place.scale.square().maximum(floor.square())).clamp(min=1e-30)
 
 
-def _chunks(blocks: Sequence[Block]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _moved(
+    blocks: Sequence[Block], place: Place, delta: Tensor, shift: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield chunks of rows: what is read, the dense tail, and the tail with the change."""
+    weights, constant, scale = delta.float(), shift.float(), place.scale.float()
     for block in blocks:
         parts = (block.x.split(_CHUNK, dim=1), block.z.split(_CHUNK), block.p.split(_CHUNK))
         for x, z, p in zip(*parts, strict=True):
-            yield x.double(), z.double(), p.double()
+            change = torch.bmm(x, weights).transpose(0, 1).reshape(p.shape)
+            yield x, z, p + scale * (change + constant)
 
 
-def _read(x: Tensor, delta: Tensor) -> Tensor:
-    """Return what the change makes of rows, (rows, outputs)."""
-    return torch.bmm(x, delta).transpose(0, 1).reshape(x.shape[1], -1)
+def _lost(z: Tensor, now: Tensor, bounds: Bounds) -> float:
+    return float((z.clamp(*bounds) - now.clamp(*bounds)).square().sum(dtype=torch.float64))
 
 
 def _majorised(z: Tensor, now: Tensor, bounds: Bounds) -> Tensor:
@@ -221,11 +227,7 @@ def _majorised(z: Tensor, now: Tensor, bounds: Bounds) -> Tensor:
 
 def _error(blocks: Sequence[Block], place: Place, delta: Tensor, shift: Tensor) -> float:
     """Return the squared error of the tails after the activation, summed over rows and outputs."""
-    total = 0.0
-    for x, z, p in _chunks(blocks):
-        now = p + place.scale * (_read(x, delta) + shift)
-        total += float((z.clamp(*place.bounds) - now.clamp(*place.bounds)).square().sum())
-    return total
+    return sum(_lost(z, now, place.bounds) for _, z, now in _moved(blocks, place, delta, shift))
 
 
 def _nothing(block: Block) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,8 @@ def change_of(layer: Layer, x: Tensor, delta: Tensor, shift: Tensor) -> Tensor:
     weight, bias = delta.view_as(layer.weight).to(x.dtype), shift.to(x.dtype)
     if isinstance(layer, nn.Linear):
         return F.linear(x, weight, bias)
-    return layer._conv_forward(x, weight, bias)
+    made: Tensor = layer._conv_forward(x, weight, bias)
+    return made
 
 
 def along_channels(layer: Layer, values: Tensor, y: Tensor) -> Tensor:

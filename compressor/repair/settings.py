@@ -41,6 +41,8 @@ class RepairSettings:
             if getattr(self, name) < 1:
                 raise UsageError(f"repair: {name} is {getattr(self, name)}", "give a number from 1 up.")
         if self.strength is not None and not (math.isfinite(self.strength) and self.strength > 0):
-            raise UsageError(f"repair: strength is {self.strength}", "give a number above 0, 0.01 for instance.")
+            raise UsageError(
+                f"repair: strength is {self.strength}", "give a number above 0, 0.01 for instance."
+            )
         if self.norms not in ("fitted", "estimated"):
             raise UsageError(f"repair: norms is {self.norms!r}", "give fitted or estimated.")

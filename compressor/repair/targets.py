@@ -14,7 +14,7 @@ def plan_between(dense: Artifact, small: Artifact) -> PrunePlan:
     """Return what made the small model of the dense one.
 
     Raises:
-        UsageError: the small one was not made of the dense one, or by steps that do not say where outputs went.
+        UsageError: the small one was not made of the dense one, or a step does not say where outputs went.
     """
     first, whole = dense.manifest.plan, small.manifest.plan
     if dense.manifest.arch != small.manifest.arch or whole.steps[: len(first.steps)] != first.steps:

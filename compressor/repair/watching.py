@@ -142,8 +142,10 @@ def _bounds(packet: object, args: tuple[object, ...]) -> Bounds:
     if packet in (_ATEN.relu, _ATEN.relu_):
         return 0.0, math.inf
     if packet in (_ATEN.hardtanh, _ATEN.hardtanh_):
-        low, high = (*args[1:3], *(-1.0, 1.0)[len(args) - 1 :])
-        return float(low), float(high)  # type: ignore[arg-type]
+        low, high = args[1:3] if len(args) > 2 else (-1.0, 1.0)
+        assert isinstance(low, int | float)
+        assert isinstance(high, int | float)
+        return float(low), float(high)
     return EVERYTHING
 
 
@@ -213,5 +215,6 @@ def normalises(module: nn.Module) -> bool:
 def scale_of(norm: nn.Module) -> Tensor:
     """Return what a norm multiplies each channel by."""
     var, weight = norm.running_var, getattr(norm, "weight", None)
-    scale = (var + getattr(norm, "eps", 0.0)).rsqrt()  # type: ignore[operator]
+    assert isinstance(var, Tensor)
+    scale = torch.rsqrt(var + float(getattr(norm, "eps", 0.0)))
     return (scale * weight if isinstance(weight, Tensor) else scale).detach()
