@@ -8,7 +8,8 @@ over the change D of the weights and the constant c; f is the ReLU that follows,
 least squares, solved once. With it, that solution is the start, and z is replaced in every further sweep by
 what majorises the loss: where f cuts z off, a value that is cut off already may stay what it is,
 z = min(p, 0). That costs at least as much as the loss does, and the same where both are above zero or below
-it, so that the sweeps go downhill (majorisation; de Leeuw 1977). Whatever the sweeps do, the best weights met are returned, the present ones included: the error never grows.
+it, so that the sweeps go downhill (majorisation; de Leeuw 1977). Whatever the sweeps do, the best weights met
+are returned, the present ones included: the error never grows.
 
 Gram matrices are float64 and summed block by block. They are the same in all sweeps, and factored once.
 """
@@ -16,6 +17,7 @@ Gram matrices are float64 and summed block by block. They are the same in all sw
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import torch
@@ -24,8 +26,12 @@ from torch import Tensor
 from compressor.base.errors import NotFiniteError
 from compressor.repair.watching import EVERYTHING, Bounds
 
-STRENGTHS: Final = (1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e-12)
+STRENGTHS: Final = (1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e-7, 1e-9, 1e-11)
 """Ridges that are tried on held-out rows, relative to the mean diagonal of the Gram matrix."""
+
+USUAL: Final = 1e-2
+_BELOW: Final = tuple(ridge for ridge in STRENGTHS if ridge < USUAL)
+_ABOVE: Final = tuple(ridge for ridge in reversed(STRENGTHS) if ridge > USUAL)
 
 _DAMPING: Final = 0.1
 """A channel that the norm scales by less than this share of the median is not pushed as if it were larger."""
@@ -124,14 +130,27 @@ def check_finite(blocks: Sequence[Block]) -> None:
 
 
 def _chosen(blocks: Sequence[Block], place: Place, sweeps: int) -> float:
-    """Return the strength that does best on held-out blocks; 0.01 where there is but one block."""
+    """Return the strength that does best on held-out blocks, downhill from the usual one.
+
+    Where there is but one block, nothing can be held out, and it is the usual one.
+    """
     held = blocks[::5]
     fit = [block for number, block in enumerate(blocks) if number % 5]
     if not fit:
-        return 1e-2
+        return USUAL
     problem = _Problem(fit, place)
-    tried = {ridge: problem.solved(ridge, min(sweeps, 2), held)[2] for ridge in STRENGTHS}
-    return min(tried, key=tried.__getitem__)
+
+    @cache
+    def error(ridge: float) -> float:
+        return problem.solved(ridge, min(sweeps, 2), held)[2]
+
+    best = USUAL
+    for side in (_BELOW, _ABOVE):
+        for ridge in side if best == USUAL else ():
+            if error(ridge) >= error(best):
+                break
+            best = ridge
+    return best
 
 
 class _Problem:
