@@ -117,7 +117,7 @@ def test_commands_listed_in_the_readme_exist() -> None:
         env={**os.environ, "COLUMNS": "200"},
     ).stdout
     assert listed == {
-        "models", "prune", "run", "inspect", "finetune", "eval", "export", "bench", "gate", "detect",
-        "doctor",
+        "models", "prune", "run", "inspect", "repair", "finetune", "eval", "export", "bench", "gate",
+        "detect", "doctor",
     }  # fmt: skip
     assert all(f" {command} " in help_text for command in listed)

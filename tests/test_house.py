@@ -26,6 +26,7 @@ LAYERS = [
     ["compressor.tasks"],
     ["compressor.training"],
     ["compressor.artifact"],
+    ["compressor.repair"],
     ["compressor.methods"],
     ["compressor.inspection"],
     ["detection"],

@@ -15,10 +15,11 @@ from compressor.base.errors import UsageError
 from compressor.base.options import from_table
 from compressor.chain.job import Job
 from compressor.chain.memory import Memory
-from compressor.chain.settings import PruneTable
+from compressor.chain.settings import PruneTable, RepairTable
 from compressor.chain.stages import trained_before
 from compressor.chain.work import Stage, Work
 from compressor.chain.work.prune import Prune
+from compressor.chain.work.repair import Repair
 from compressor.chain.work.train import Train
 from compressor.tasks.opened import Precision
 from compressor.tasks.recipe import Recipe, recipe_from_table
@@ -46,6 +47,10 @@ class Model(Artifact):
     def prune(self, **request: Any) -> "Model":
         """Return a smaller model; see `prune`."""
         return prune(self, **request)
+
+    def repair(self, dense: Source, data: str, **settings: Any) -> "Model":
+        """Return a model fitted to what the dense one computes; see `repair`."""
+        return repair(self, dense, data, **settings)
 
     def fine_tune(self, data: str, **settings: Any) -> "Model":
         """Return a trained model; see `fine_tune`."""
@@ -120,6 +125,25 @@ def prune(
     table = from_table(PruneTable, request, "prune")
     work = trained_before(Prune(table=table, seed=seed), recipe or Recipe(epochs=0))
     return Model.around(work.carry_out(_job(artifact, data), _stage(work), artifact))
+
+
+def repair(model: Source, dense: Source, data: str, *, seed: int = 0, **settings: Any) -> Model:
+    """Return a copy whose weights are fitted to what the dense model computes; no labels, no gradients.
+
+    Args:
+        model: what was pruned.
+        dense: what it was made of.
+        data: data set whose training images are looked at, as for ``--data``.
+        seed: of the images that are drawn.
+        settings: as in the ``[repair]`` table of a recipe: ``images=512``, ``strength=0.01``.
+
+    Raises:
+        UsageError: a setting or the data does not fit, or ``model`` was not made of ``dense``.
+        CompressError: a model computes NaN or infinity.
+    """
+    work = Repair(table=from_table(RepairTable, settings, "repair"), seed=seed)
+    artifact = as_artifact(model)
+    return Model.around(work.carry_out(_job(as_artifact(dense), data), _stage(work), artifact))
 
 
 def fine_tune(

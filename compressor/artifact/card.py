@@ -28,6 +28,7 @@ def model_card(manifest: Manifest) -> str:
         *_thop_row(before, after),
         "",
         "MACs are work, not speed: measure speed on the target with `compress bench`.",
+        *_repair(manifest),
         *_accuracy(manifest),
         *(
             [""] + [f"Note: {markdown(note, 1000)}." for note in manifest.plan.notes]
@@ -57,6 +58,10 @@ def _thop_row(before: Cost, after: Cost) -> list[str]:
     if before.thop_macs is None or after.thop_macs is None:
         return []
     return [_row("MACs as thop counts them", before.thop_macs, after.thop_macs)]
+
+
+def _repair(manifest: Manifest) -> list[str]:
+    return ["", f"Repaired without labels: {manifest.repair.describe()}."] if manifest.repair else []
 
 
 def _accuracy(manifest: Manifest) -> list[str]:

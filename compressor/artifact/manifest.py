@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from compressor.artifact.repaired import RepairReport
 from compressor.base.documents import Json, check_schema, decode, digest, encode
 from compressor.base.errors import ArtifactError, UsageError
 from compressor.base.text import foreign
@@ -39,6 +40,7 @@ class Manifest:
         scores: how well it did, by split and moment.
         recipe: of the last training, or None.
         oracle: how the plan was checked, or None for a dense model.
+        repair: what least squares did to the layers, or None where it did nothing.
         environment: versions that made it.
         sha256: digest of the weights file.
     """
@@ -55,6 +57,7 @@ class Manifest:
     scores: Mapping[Moment, Score] = field(default_factory=dict)
     recipe: Recipe | None = None
     oracle: OracleReport | None = None
+    repair: RepairReport | None = None
     environment: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
 
@@ -80,6 +83,7 @@ class _Fields:
     oracle: OracleReport | None
     environment: dict[str, str]
     sha256: str
+    repair: RepairReport | None = None
 
 
 def dense_manifest(model: nn.Module, arch: Architecture, weights_from: str) -> Manifest:
@@ -112,6 +116,8 @@ def manifest_to_json(manifest: Manifest) -> Json:
     plain = replace(manifest, plan=PrunePlan(arch=manifest.arch, steps=()), scores={})
     fields = {_SCORES if name == "scores" else name: value for name, value in encode(plain).items()}
     fields[_SCORES] = {str(moment): encode(score) for moment, score in manifest.scores.items()}
+    if manifest.repair is None:
+        del fields["repair"]  # papers of what was never repaired read as they always did
     return {"schema_version": SCHEMA_VERSION, **fields, "plan": plan_to_json(manifest.plan)}
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from compressor.artifact.manifest import Manifest, architecture_of, dense_manifest
+from compressor.artifact.repaired import RepairReport
 from compressor.artifact.store import read_artifact, write_artifact
 from compressor.artifact.weights import built
 from compressor.base.errors import UsageError
@@ -152,7 +153,19 @@ class Artifact:
             scores={},
             recipe=None,
             oracle=oracle,
+            repair=None,
         )
+        return replace(self, module=module, manifest=papers)
+
+    def repaired(self, module: nn.Module, report: RepairReport, data: str) -> Self:
+        """Return what repair made of it; scores were another model's.
+
+        Args:
+            module: with the new weights.
+            report: on every layer.
+            data: data set of the calibration images; "" keeps the one that is named.
+        """
+        papers = replace(self.manifest, scores={}, repair=report, data=data or self.manifest.data)
         return replace(self, module=module, manifest=papers)
 
     def scored(self, moment: Moment, score: Score, data: str) -> Self:

@@ -18,6 +18,7 @@ from compressor.chain.settings import (
     ModelTable,
     Pipeline,
     PruneTable,
+    RepairTable,
 )
 from compressor.tasks.recipe import recipe_from_table
 
@@ -80,6 +81,9 @@ def pipeline_from_tables(tables: Mapping[str, Any], *, where: str) -> Pipeline:
         training=recipe_from_table(tables.get("training", {}), where=f"{where}: [training]"),
         export=from_table(ExportTable, tables.get("export", {}), f"{where}: [export]"),
         expect=from_table(ExpectTable, tables.get("expect", {}), f"{where}: [expect]"),
+        repair=from_table(RepairTable, tables["repair"], f"{where}: [repair]")
+        if "repair" in tables
+        else None,
     )
 
 

@@ -124,6 +124,8 @@ def _performed(job: Job, stage: Stage, record: RunRecord) -> Finished:
 def _settings(pipeline: Pipeline) -> Json:
     """Return everything that decides the result: the tables, and the content of the checkpoint."""
     settings = encode(pipeline)
+    if pipeline.repair is None:
+        del settings["repair"]  # runs that were started before there was any go on
     if pipeline.model.weights is not None:
         settings["model"]["weights_sha256"] = _sha256(Path(pipeline.model.weights))
     return settings

@@ -1,9 +1,11 @@
 """What a pipeline file may hold: one dataclass per table."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from compressor.base.errors import UsageError
 from compressor.rates import Budget, PruneRequest, Published, Scope, Share, Target, budget_of
+from compressor.repair.settings import RepairSettings
 from compressor.tasks.recipe import Recipe
 
 Option = bool | int | float | str
@@ -143,6 +145,28 @@ def _word(value: Option) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepairTable:
+    """``[repair]``: least squares between cut and fine-tuning; without the table there is none.
+
+    Attributes:
+        images: most calibration images.
+        strength: of the ridge towards the weights that the cut left; None chooses one per layer.
+        norms: ``fitted`` or ``estimated``, as in ``RepairSettings``.
+    """
+
+    images: int = 512
+    strength: float | None = None
+    norms: Literal["fitted", "estimated"] = "fitted"
+
+    def __post_init__(self) -> None:
+        self.settings(0)
+
+    def settings(self, seed: int) -> RepairSettings:
+        """Return the settings of a repair."""
+        return RepairSettings(images=self.images, strength=self.strength, norms=self.norms, seed=seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataTable:
     """``[data]``: what the model is trained and scored on.
 
@@ -189,6 +213,7 @@ class Pipeline:
         training: how it is trained; no epochs means not at all.
         export: which files are made.
         expect: what the pruned model must cost.
+        repair: how the pruned model is repaired; None leaves it as it is.
     """
 
     model: ModelTable
@@ -198,3 +223,4 @@ class Pipeline:
     training: Recipe = field(default_factory=Recipe)
     export: ExportTable = field(default_factory=ExportTable)
     expect: ExpectTable = field(default_factory=ExpectTable)
+    repair: RepairTable | None = None

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from math import ceil
 
-from compressor.chain.settings import Pipeline, PruneTable
+from compressor.chain.settings import Pipeline, PruneTable, RepairTable
 from compressor.chain.work import Stage
 from compressor.chain.work.evaluate import Evaluate
 from compressor.chain.work.export import Export
 from compressor.chain.work.prune import Prune
+from compressor.chain.work.repair import Repair
 from compressor.chain.work.train import Train
 from compressor.chain.work.trained import TrainedPrune
 from compressor.rates.shots import Shot
@@ -28,12 +29,27 @@ def stages_of(pipeline: Pipeline) -> tuple[Stage, ...]:
 
 
 def stages_of_prune(
-    table: PruneTable, seed: int, recipe: Recipe | None, data: str | None
+    table: PruneTable, seed: int, recipe: Recipe | None, data: str | None, repair: RepairTable | None = None
 ) -> tuple[Stage, ...]:
-    """Return the stages of ``compress prune``: a cut, and training and scores where there are images."""
+    """Return the stages of ``compress prune``: a cut; where there are images, repair, training, scores."""
     recipe = recipe or Recipe(epochs=0)
     cut = Stage(name="prune", output="pruned", work=trained_before(Prune(table=table, seed=seed), recipe))
-    return _chained(_scored([cut], recipe) if data else [cut])
+    repaired = [_repair(repair, "repair", "repaired", "", seed)] if repair else []
+    return _chained(_scored([cut, *repaired], recipe) if data else [cut])
+
+
+def stages_of_repair(table: RepairTable, seed: int, small: str) -> tuple[Stage, ...]:
+    """Return the stages of ``compress repair``: a chain that starts from the dense model.
+
+    Args:
+        table: how.
+        seed: of the images that are drawn.
+        small: what the pruned model is stored as.
+    """
+    repair = replace(_repair(table, "repair", "repaired", "", seed), parent=small)
+    moments = (("dense", ""), ("pruned", small), ("repaired", repair.name))
+    scores = Stage(name="eval", output="model", work=Evaluate(moments=moments), parent=repair.name)
+    return repair, scores
 
 
 def stages_of_finetune(recipe: Recipe) -> tuple[Stage, ...]:
@@ -56,12 +72,18 @@ def _shots(pipeline: Pipeline) -> list[Stage]:
     if pipeline.prune.turns:
         return _turns(pipeline, whole)
     if total == 1:
-        return [Stage(name="prune", output="pruned", work=trained_before(whole, pipeline.training))]
+        repaired = [_repair(pipeline.repair, "repair", "repaired", "", seed)] if pipeline.repair else []
+        work = trained_before(whole, pipeline.training)
+        return [Stage(name="prune", output="pruned", work=work), *repaired]
     between = Train(recipe=replace(pipeline.training, epochs=ceil(pipeline.prune.calibration_epochs / total)))
     found = []
     for number in range(1, total + 1):
         shot = trained_before(replace(whole, shot=Shot(number=number, total=total)), between.recipe)
         found.append(Stage(name=f"prune {number}/{total}", output=f"pruned-{number}", work=shot))
+        if pipeline.repair:
+            before = f"train {number - 1}/{total}" if number > 1 else ""
+            name = f"repair {number}/{total}"
+            found.append(_repair(pipeline.repair, name, f"repaired-{number}", before, seed))
         if not isinstance(shot, TrainedPrune):
             found.append(Stage(name=f"train {number}/{total}", output=f"trained-{number}", work=between))
     return found
@@ -71,8 +93,12 @@ def _turns(pipeline: Pipeline, whole: Prune) -> list[Stage]:
     patterns, found = pipeline.prune.turns, list[Stage]()
     for number in range(1, len(patterns) + 1):
         name, turn = f"{number}/{len(patterns)}", Turn(number=number, patterns=patterns)
+        before = found[-1].name if found else ""
         cut = replace(whole, turn=turn)
         found.append(Stage(name=f"prune {name}", output=f"pruned-{number}", work=cut))
+        if pipeline.repair:
+            seed = pipeline.training.seed
+            found.append(_repair(pipeline.repair, f"repair {name}", f"repaired-{number}", before, seed))
         if pipeline.between.epochs:
             between = Train(recipe=pipeline.between)
             found.append(Stage(name=f"train {name}", output=f"trained-{number}", work=between))
@@ -88,13 +114,20 @@ def trained_before(work: Prune, recipe: Recipe) -> Prune:
 
 
 def _scored(cut: list[Stage], recipe: Recipe) -> list[Stage]:
-    """Return a cut, the fine-tuning where there is any, and the scores of every moment."""
-    before = len(cut) == 1 and isinstance(cut[0].work, TrainedPrune)
+    """Return a cut and its repair, the fine-tuning where there is any, and the scores of every moment."""
+    cuts = [stage.work for stage in cut if isinstance(stage.work, Prune)]
+    before = len(cuts) == 1 and isinstance(cuts[0], TrainedPrune)
     stages = [*cut, *([_training(recipe)] if recipe.epochs and not before else [])]
     pruned = [stage.name for stage in stages if isinstance(stage.work, Prune)]
     trained = [stage.name for stage in stages if isinstance(stage.work, Train)]
-    moments = (("dense", ""), ("pruned", pruned[-1]), *(("fine-tuned", name) for name in trained[-1:]))
+    repaired = [stage.name for stage in stages if isinstance(stage.work, Repair)]
+    later = [("repaired", name) for name in repaired[-1:]] + [("fine-tuned", name) for name in trained[-1:]]
+    moments = (("dense", ""), ("pruned", pruned[-1]), *later)
     return [*stages, Stage(name="eval", output="model", work=Evaluate(moments=moments))]
+
+
+def _repair(table: RepairTable, name: str, output: str, dense: str, seed: int) -> Stage:
+    return Stage(name=name, output=output, work=Repair(table=table, dense=dense, seed=seed))
 
 
 def _training(recipe: Recipe) -> Stage:

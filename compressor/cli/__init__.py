@@ -36,6 +36,7 @@ from compressor.cli.process import (
     take_own_packages,
 )
 from compressor.cli.prune import prune
+from compressor.cli.repair import repair
 from compressor.cli.run import run
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.command("models", cls=Listing)(models)
 app.command("inspect", cls=Listing)(inspect)
 app.command("prune", cls=Listing)(prune)
+app.command("repair", cls=Listing)(repair)
 app.command("finetune", cls=Listing)(finetune)
 app.command("eval", cls=Listing)(evaluate)
 app.command("export", cls=Listing)(export)

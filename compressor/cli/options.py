@@ -47,6 +47,10 @@ DetectionsOpt = Annotated[
         help="Boxes that a detector returns; its other heads run on all.",
     ),
 ]
+RepairOpt = Annotated[
+    bool,
+    typer.Option("--repair", help="Fit the weights that are left to what the dense model computes."),
+]
 TrustOpt = Annotated[
     bool,
     typer.Option(

@@ -18,6 +18,7 @@ from compressor.cli.options import (
     OutputOpt,
     ProposalsOpt,
     RecipeOpt,
+    RepairOpt,
     SeedOpt,
     SetOpt,
     TrustOpt,
@@ -75,6 +76,7 @@ def prune(
     max_rate: Annotated[
         float, typer.Option("--max-rate", help="Most that one group loses under --macs, --params.")
     ] = 0.9,
+    repair: RepairOpt = False,
     allow_inexact: Annotated[
         bool, typer.Option("--allow-inexact", help="Also prune under norms over channels.")
     ] = False,
@@ -98,7 +100,7 @@ def prune(
     Examples: compress prune resnet50 --weights r50.pth --macs 0.5 --round-to 16 -o half;
     compress prune resnet56_cifar --rates "[0.]+[0.18]*29" --dry-run --json
     """
-    from compressor.chain.settings import PruneTable
+    from compressor.chain.settings import PruneTable, RepairTable
     from compressor.cli.training import parse_setting
 
     if coring_compat and method != "coring":
@@ -121,6 +123,8 @@ def prune(
     training = epochs is not None or recipe is not None
     if training and data is None:
         raise UsageError("fine-tuning needs images", "give --data, for instance --data digits.")
+    if repair and data is None:
+        raise UsageError("repair needs images, without labels", "give --data, for instance --data digits.")
     target = None if dry_run else output_path(output)
     levers = {"proposals": proposals, "detections": detections}
     source = open_model(
@@ -130,6 +134,7 @@ def prune(
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None
     request = Request(
         source=source, table=table, data=data, recipe=resolved,
+        repair=RepairTable() if repair else None,
         output=target, device=open_device(device), seed=seed, explain=explain, json=json,
     )  # fmt: skip
     run(request)

@@ -11,7 +11,7 @@ from compressor.artifact import Artifact
 from compressor.base.documents import Json, encode
 from compressor.chain.job import Job, beside
 from compressor.chain.memory import Memory, go_through
-from compressor.chain.settings import PruneTable
+from compressor.chain.settings import PruneTable, RepairTable
 from compressor.chain.stages import stages_of_prune
 from compressor.chain.work.prune import Prune
 from compressor.chain.work.train import Train
@@ -33,6 +33,7 @@ class Request:
     table: PruneTable
     data: str | None
     recipe: Recipe | None
+    repair: RepairTable | None
     output: Path | None
     device: torch.device
     seed: int
@@ -84,7 +85,7 @@ def _carried_out(request: Request) -> _Result:
     )
     if request.data and job.data.summary:
         output.say(f"{job.data.name}: {job.data.summary}")
-    stages = stages_of_prune(request.table, request.seed, request.recipe, request.data)
+    stages = stages_of_prune(request.table, request.seed, request.recipe, request.data, request.repair)
     if request.output is None:
         made = Prune(table=request.table, seed=request.seed).rehearse(job, source)
     else:
@@ -117,6 +118,8 @@ def _document(request: Request, result: _Result) -> Json:
     if request.output:
         scores = {str(moment): encode(score) for moment, score in made.scores.items()}
         document |= {"artifact": str(request.output), "digest": made.digest(), "metrics": scores}
+    if made.repair:
+        document["repair"] = encode(made.repair)
     if request.output and request.data and request.recipe:
         document["caution"] = result.caution
     return document
@@ -132,6 +135,8 @@ def _print(request: Request, result: _Result) -> None:
     output.show(f"weights: {source.weights_from}; {_proof(result.oracle)}")
     for note in (*result.plan.notes, *_alignment(result.plan)):
         output.show(f"note: {note}")
+    if made.repair:
+        output.show(f"repair: {made.repair.describe()}")
     for moment, score in made.scores.items():
         output.show(f"{moment}: {score.describe()}")
     if result.caution:

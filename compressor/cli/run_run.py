@@ -96,7 +96,7 @@ def _scored(done: Completed) -> list[tuple[str, str, str, str]]:
     """Return one row per moment at which the model was scored."""
     dense, pruned = _costs(done.manifest)
     rows = []
-    for moment, cost in (("dense", dense), ("pruned", pruned), ("fine-tuned", pruned)):
+    for moment, cost in (("dense", dense), ("pruned", pruned), ("repaired", pruned), ("fine-tuned", pruned)):
         score = done.manifest.scores.get(Moment("test", moment))
         if score is not None:
             rows.append((moment, cost[1], cost[2], score.describe()))

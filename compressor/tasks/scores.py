@@ -104,8 +104,8 @@ class Moment:
 
     Attributes:
         split: of the data: ``train``, ``val`` or ``test``.
-        when: what the model was then: ``dense``, ``before`` a training, ``pruned`` or ``fine-tuned``;
-            "" where there was one moment only.
+        when: what the model was then: ``dense``, ``before`` a training, ``pruned``, ``repaired`` or
+            ``fine-tuned``; "" where there was one moment only.
     """
 
     split: str

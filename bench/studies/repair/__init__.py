@@ -1,0 +1,1 @@
+"""What repair in closed form gives back without any training."""
