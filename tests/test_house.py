@@ -26,7 +26,7 @@ LAYERS = [
     ["compressor.tasks"],
     ["compressor.training"],
     ["compressor.artifact"],
-    ["compressor.repair"],
+    ["compressor.repairing"],
     ["compressor.methods"],
     ["compressor.inspection"],
     ["detection"],

@@ -6,6 +6,6 @@ call are trusted, those that only an artifact names are not: ``trust=Trust.of([.
 """
 
 from compressor.api.measure import bench
-from compressor.api.models import Model, deploy, evaluate, fine_tune, load, prune
+from compressor.api.models import Model, deploy, evaluate, fine_tune, load, prune, repair
 
-__all__ = ["Model", "bench", "deploy", "evaluate", "fine_tune", "load", "prune"]
+__all__ = ["Model", "bench", "deploy", "evaluate", "fine_tune", "load", "prune", "repair"]

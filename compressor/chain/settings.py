@@ -5,7 +5,7 @@ from typing import Literal
 
 from compressor.base.errors import UsageError
 from compressor.rates import Budget, PruneRequest, Published, Scope, Share, Target, budget_of
-from compressor.repair.settings import RepairSettings
+from compressor.repairing.settings import RepairSettings
 from compressor.tasks.recipe import Recipe
 
 Option = bool | int | float | str

@@ -29,8 +29,8 @@ from compressor.artifact.weights import load_weights
 from compressor.data import DataSplits, open_data
 from compressor.methods import method_of, prune
 from compressor.rates import PruneRequest, Published
-from compressor.repair import RepairSettings, repair
-from compressor.repair.images import repair_images
+from compressor.repairing import RepairSettings, repair
+from compressor.repairing.images import repair_images
 from compressor.tasks.task import calibration
 from compressor.training import evaluate
 from compressor.zoo import find

@@ -6,8 +6,8 @@ from compressor.artifact import Artifact
 from compressor.chain.job import Job
 from compressor.chain.settings import RepairTable
 from compressor.chain.work import Stage
-from compressor.repair import repair
-from compressor.repair.images import repair_images
+from compressor.repairing import repair
+from compressor.repairing.images import repair_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from compressor.artifact import Artifact
 from compressor.base.modules import named_tensors
 from compressor.channels import ChannelGraph, trace
-from compressor.repair import RepairSettings, repair
+from compressor.repairing import RepairSettings, repair
 from compressor.steps.plan import PrunePlan, removal
 from compressor.steps.shrink import check, outputs_of, perturb_norms, relative_difference, shrink
 from compressor.zoo import Architecture, find

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from compressor.base.modes import evaluation
-from compressor.repair.fit import Block
-from compressor.repair.routine import Routine, unlike
-from compressor.repair.rows import inputs_at, outputs_at
-from compressor.repair.watching import Call, Layer, Tail, Watched, Watcher
+from compressor.repairing.fit import Block
+from compressor.repairing.routine import Routine, unlike
+from compressor.repairing.rows import inputs_at, outputs_at
+from compressor.repairing.watching import Call, Layer, Tail, Watched, Watcher
 from compressor.tasks.task import Batch
 
 Run = Callable[[nn.Module, Batch], object]

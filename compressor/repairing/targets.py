@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
-from compressor.repair.watching import Layer
+from compressor.repairing.watching import Layer
 from compressor.steps.channels import ChangeChannels
 from compressor.steps.plan import PrunePlan
 

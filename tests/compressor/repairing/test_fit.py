@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from compressor.base.errors import NotFiniteError, UsageError
-from compressor.repair.fit import Block, Place, fitted
-from compressor.repair.rows import inputs_at, outputs_at
-from compressor.repair.settings import RepairSettings
+from compressor.repairing.fit import Block, Place, fitted
+from compressor.repairing.rows import inputs_at, outputs_at
+from compressor.repairing.settings import RepairSettings
 
 RELU = (0.0, math.inf)
 

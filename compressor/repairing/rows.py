@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from compressor.repair.watching import Layer
+from compressor.repairing.watching import Layer
 
 
 def groups_of(layer: Layer) -> int:

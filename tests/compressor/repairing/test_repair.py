@@ -18,8 +18,8 @@ from compressor.chain.work.repair import Repair
 from compressor.data import open_data
 from compressor.methods import method_of, prune
 from compressor.rates import PruneRequest, Share
-from compressor.repair import RepairReport, RepairSettings, repair
-from compressor.repair.images import repair_images
+from compressor.repairing import RepairReport, RepairSettings, repair
+from compressor.repairing.images import repair_images
 from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate, fine_tune
 from compressor.zoo import find

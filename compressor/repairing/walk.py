@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from compressor.artifact.repaired import LayerRepair
 from compressor.base.errors import NotFiniteError
-from compressor.repair.fit import Block, Change, Place, fitted
-from compressor.repair.pairs import Draw, Met, Models, Pair
-from compressor.repair.routine import unlike
-from compressor.repair.rows import along_channels, change_of, columns_of, groups_of
-from compressor.repair.settings import RepairSettings
-from compressor.repair.watching import Layer, Tail, scale_of
+from compressor.repairing.fit import Block, Change, Place, fitted
+from compressor.repairing.pairs import Draw, Met, Models, Pair
+from compressor.repairing.routine import unlike
+from compressor.repairing.rows import along_channels, change_of, columns_of, groups_of
+from compressor.repairing.settings import RepairSettings
+from compressor.repairing.watching import Layer, Tail, scale_of
 from compressor.tasks.task import Batch
 
 _ROWS_PER_COLUMN = 24

@@ -21,12 +21,12 @@ from torch import nn
 from compressor.artifact import Artifact
 from compressor.artifact.repaired import LayerRepair, RepairReport
 from compressor.base.errors import UsageError
-from compressor.repair.norms import estimate_norms
-from compressor.repair.pairs import Models
-from compressor.repair.settings import RepairSettings
-from compressor.repair.targets import outputs_of, plan_between
-from compressor.repair.walk import Stop, Walk
-from compressor.repair.watching import Call, Layer, Tail
+from compressor.repairing.norms import estimate_norms
+from compressor.repairing.pairs import Models
+from compressor.repairing.settings import RepairSettings
+from compressor.repairing.targets import outputs_of, plan_between
+from compressor.repairing.walk import Stop, Walk
+from compressor.repairing.watching import Call, Layer, Tail
 from compressor.tasks.task import Batch, Data
 
 __all__ = ["LayerRepair", "RepairReport", "RepairSettings", "repair"]

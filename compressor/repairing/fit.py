@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from compressor.base.errors import NotFiniteError
-from compressor.repair.watching import EVERYTHING, Bounds
+from compressor.repairing.watching import EVERYTHING, Bounds
 
 STRENGTHS: Final = (1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e-7, 1e-9, 1e-11)
 """Ridges that are tried on held-out rows, relative to the mean diagonal of the Gram matrix."""
