@@ -27,7 +27,7 @@ from compressor.methods import METHODS
 from compressor.methods.csgd.centripetal import Centripetal, Force, update_matrices
 from compressor.methods.csgd.clustering import KINDS, clusters
 from compressor.methods.csgd.ties import Grouped, Tie, distance, farthest, ties_of
-from compressor.methods.csgd.tracks import alike, pacesetter, require_trained, shares
+from compressor.methods.csgd.tracks import alike, pacesetter, require_exact, require_trained, shares
 from compressor.methods.ranking import Batches, Planned, comparable, group_views, notes_on, proof_of, ranked
 from compressor.rates import PruneRequest
 from compressor.rates.allocate import allocate
@@ -133,6 +133,8 @@ class Csgd:
             if (count := int(allocation.kept[index])) < view.size:
                 sets = alike(model, graph, index, found)
                 found[index] = self._clusters(view, pacesetter(graph, index), sets, count)
+        if self.loss <= ORACLE_LIMIT:
+            require_exact(graph, found)
         state = Clustered(arch=arch, graph=graph, decisions=allocation.decisions, clusters=found)
         require_trained(model, graph, state.ties, found)
         return state

@@ -1,4 +1,4 @@
-"""The update of centripetal SGD (Ding et al., Centripetal SGD for Pruning Very Deep Networks, 2019).
+"""The update of centripetal SGD (Ding et al., 2019).
 
 For a filter F_j in cluster H, the gradient of the loss is replaced by
 

@@ -120,6 +120,20 @@ def require_trained(
             )
 
 
+def require_exact(graph: ChannelGraph, groups: Collection[int]) -> None:
+    """Refuse units that count where they are read: equal ones are not the same as one.
+
+    Raises:
+        UsageError: naming the first group of them.
+    """
+    for group in (graph.groups[index] for index in groups):
+        if group.inexact:
+            raise UsageError(
+                f"{group.name} cannot be trimmed without loss, however equal its channels: {group.inexact}",
+                "leave out --allow-inexact, or accept a loss: --option loss=0.1.",
+            )
+
+
 def _hidden(group: str, side: str) -> UsageError:
     module = side.split(SELF_EDITING, maxsplit=1)[0]
     return UsageError(

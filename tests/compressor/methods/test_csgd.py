@@ -371,6 +371,18 @@ def test_what_is_not_trained_is_named() -> None:
     assert "--keep inner;" in told.value.hint
 
 
+def test_norms_over_channels_are_refused_before_any_training() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv2d(8, 4, 3)).eval()
+    arch = Architecture(name="normed", constructor=lambda: model, input=InputSpec(shapes=((3, 8, 8),)))
+    artifact = dataclasses.replace(Artifact.of(model, arch), own=arch)
+    request = dataclasses.replace(HALF, allow_inexact=True)
+    with pytest.raises(UsageError, match=r"0 cannot be trimmed without loss.*: group norm over channels"):
+        STRONG.start(artifact, request, None)
+    made = prune(artifact, request, dataclasses.replace(STRONG, loss=1e9), words="", training=rehearsed)
+    assert made.manifest.oracle is not None
+    assert "group norm over channels" in str(made.manifest.oracle.refused)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
