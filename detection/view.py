@@ -5,6 +5,8 @@ numbers to what follows. The view runs backbone, FPN, RPN head and all RoI heads
 many as the detector processes in deployment, so that MACs are those of deployment too.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -23,9 +25,21 @@ class DetectorView(nn.Module):
         self.backbone: nn.Module = detector.backbone  # type: ignore[assignment]
         self.rpn: nn.Module = detector.rpn  # type: ignore[assignment]
         self.roi_heads: nn.Module = detector.roi_heads  # type: ignore[assignment]
+        self.transform: nn.Module = detector.transform  # type: ignore[assignment]
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Return every head's raw output for normalised ``images`` of shape (1, 3, height, width)."""
+    def forward(self, images: Tensor | Sequence[Tensor]) -> list[Tensor]:
+        """Return every head's raw output.
+
+        Args:
+            images: one normalised image of shape (1, 3, height, width), or photographs as the detector takes
+                them, each (3, height, width), which are gone through one by one.
+        """
+        if isinstance(images, Tensor):
+            return self._straight(images)
+        prepared = [self.transform([image])[0].tensors for image in images]
+        return [output for image in prepared for output in self._straight(image)]
+
+    def _straight(self, images: Tensor) -> list[Tensor]:
         features = self.backbone(images)
         objectness, deltas = self.rpn.head(list(features.values()))  # type: ignore[operator]
         return [*objectness, *deltas, *self._regions(features, images)]

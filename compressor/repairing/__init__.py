@@ -12,6 +12,7 @@ also makes up for what the shortcut lacks.
 """
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic
@@ -111,8 +112,8 @@ def _first(batches: Iterable[Batch], data: Data, images: int) -> list[Batch]:
     for batch in batches:
         size = data.size(batch)
         if size > missing:
-            parts = data.pieces(batch, size)[:missing]
-            found += parts
+            equal = math.gcd(size, missing)
+            found += data.pieces(batch, size // equal)[: missing // equal]
             break
         if size:
             found.append(batch)
