@@ -51,10 +51,10 @@ def opened(
     runtime = BACKENDS.get(backend or usual_backends()[path.suffix])
     require_device(runtime, options.device)
     file = read_exported(path)
-    inputs = file.input(shapes)
+    task, inputs = file.task, file.input(shapes)
     with runtime.open(path, options) as session:
-        model = file.task.serving.remote(session.run, session.input_names, inputs, file.properties)
-        yield Opened(task=file.task, model=model, inputs=inputs)
+        model = task.serving.remote(session.run, session.input_names, inputs, file.properties)
+        yield Opened(task=task, model=model, inputs=inputs)
 
 
 def score_of_file(path: Path, images: ImageSet, options: SessionOptions) -> Score:

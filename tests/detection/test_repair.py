@@ -1,11 +1,11 @@
 """A whole detector repaired: heads that run on several levels, frozen norms, boxes instead of images."""
 
 import torch
-from compressor.repair import RepairSettings, repair
 
 from compressor.artifact import Artifact
 from compressor.methods import method_of, prune
 from compressor.rates import PruneRequest, Share
+from compressor.repairing import RepairSettings, repair
 from compressor.steps.shrink import perturb_norms
 from compressor.zoo import find
 from detection.coco import DetectionBatch
