@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from compressor.artifact import Artifact
 from compressor.chain.job import Job
 from compressor.chain.work import Stage
-from export.deploy import deploy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,4 +13,6 @@ class Export:
 
     def carry_out(self, job: Job, stage: Stage, artifact: Artifact) -> None:
         """Write the file."""
+        from export.deploy import deploy  # with ONNX, which the other stages do without
+
         deploy(artifact, job.store.path(stage.name))
