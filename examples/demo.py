@@ -62,7 +62,7 @@ def _finished(model: compressor.Model, folder: Path) -> Made:
     score = model.evaluate("digits")
     model.save(folder)
     reloaded = compressor.load(folder)
-    deployed = reloaded.export(folder.with_suffix(".onnx"))
+    deployed = reloaded.export(folder.with_suffix(".onnx"), align=1)
     difference = deployed.parity.max_relative_difference
     _say(f"{deployed.file.path}: differs from PyTorch by at most {difference:.0e}")
     return Made(model=reloaded, score=score, file=deployed.file.path)
