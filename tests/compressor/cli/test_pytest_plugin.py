@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 from compressor.api import load
 
+PLUGIN = "compressor.cli.pytest_plugin"
 TESTS = """
 OPTIONS = dict(threads=1, processes=2, seconds=0.2)
 
@@ -35,16 +37,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_fixture_passes_fails_and_says_why(project: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "compressor.cli.pytest_plugin",
-        "-p",
-        "no:cacheprovider",
-    ]
+    known = {point.value for point in entry_points(group="pytest11")}
+    plugin = [] if PLUGIN in known else ["-p", PLUGIN]  # where it is installed, pytest finds it by itself
+    command = [sys.executable, "-m", "pytest", "-q", *plugin, "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
