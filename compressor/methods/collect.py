@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -15,6 +14,7 @@ from compressor.base.errors import UsageError
 from compressor.base.modes import evaluation
 from compressor.criteria import Criterion
 from compressor.criteria.view import Stat, Statistics
+from compressor.methods.means import Means
 from compressor.tasks.classification import CLASSIFICATION
 from compressor.tasks.recipe import Recipe
 from compressor.tasks.task import Batch, Task
@@ -70,27 +70,12 @@ def _gradients(model: nn.Module, batches: Batches, task: Task) -> dict[str, Tens
     return found
 
 
-@dataclass(slots=True)
-class _Means:
-    """Running means over images, by name; never more than one number per channel."""
-
-    _totals: dict[str, Tensor] = field(default_factory=dict)
-    _images: dict[str, int] = field(default_factory=dict)
-
-    def add(self, name: str, values: Tensor, images: int) -> None:
-        self._totals[name] = self._totals.get(name, 0) + values.double() * images
-        self._images[name] = self._images.get(name, 0) + images
-
-    def result(self) -> dict[str, Tensor]:
-        return {name: total / self._images[name] for name, total in self._totals.items()}
-
-
 def _features(model: nn.Module, criterion: FeatureReducer, batches: Batches, task: Task) -> dict[str, Tensor]:
     """Return what the criterion makes of each layer's channels, averaged over all images.
 
     Maps are reduced as they appear and not kept, so that memory does not grow with the number of images.
     """
-    means = _Means()
+    means = Means[str]()
     with evaluation(model), torch.no_grad(), ExitStack() as stack:
         for number, batch in enumerate(batches):
             if number == 0:
@@ -107,7 +92,9 @@ def _features(model: nn.Module, criterion: FeatureReducer, batches: Batches, tas
     return features
 
 
-def _reduced(name: str, layer: nn.Module, criterion: FeatureReducer, means: _Means, *call: object) -> None:
+def _reduced(
+    name: str, layer: nn.Module, criterion: FeatureReducer, means: Means[str], *call: object
+) -> None:
     """Forward hook: ``call`` is the module, its arguments and its output."""
     output = call[-1]
     assert isinstance(output, Tensor)

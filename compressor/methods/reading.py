@@ -7,7 +7,7 @@ They are reduced as they appear; what is kept is one matrix (units, units) per g
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ from compressor.base.errors import UsageError
 from compressor.base.modes import evaluation
 from compressor.channels.graph import SELF_EDITING, AxisMap, ChannelGraph, module_of
 from compressor.criteria.view import Statistics, positions_of
+from compressor.methods.means import Means
 from compressor.tasks.task import Batch, Task
 
 
@@ -28,21 +29,6 @@ class PairReducer(Protocol):
 
     def compare(self, maps: Tensor) -> Tensor:
         """Return a mean over images, (images, units, positions) -> (units, units)."""
-
-
-@dataclass(slots=True)
-class _Means:
-    """Running means over images and readers, by group."""
-
-    _totals: dict[int, Tensor] = field(default_factory=dict)
-    _images: dict[int, int] = field(default_factory=dict)
-
-    def add(self, index: int, values: Tensor, images: int) -> None:
-        self._totals[index] = self._totals.get(index, 0) + values.double() * images
-        self._images[index] = self._images.get(index, 0) + images
-
-    def result(self) -> dict[int, Tensor]:
-        return {index: total / self._images[index] for index, total in self._totals.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +74,7 @@ def pairs_read(
             "feature maps can only be compared on images, and there is no data",
             "give training images with --data, for instance --data digits.",
         )
-    means = _Means()
+    means = Means[int]()
     with evaluation(model), torch.no_grad(), ExitStack() as stack:
         for layer, readings in _readings(model, graph).items():
             hook = partial(_compared, readings, reducer, means)
@@ -106,7 +92,7 @@ def pairs_read(
 def _compared(
     readings: list[_Reading],
     reducer: PairReducer,
-    means: _Means,
+    means: Means[int],
     layer: nn.Module,
     args: tuple[object, ...],
 ) -> None:
