@@ -54,7 +54,7 @@ class Job:
         spec: of the data set, as for ``--data``; None for none.
         device: where training and scoring happen.
         say: called with a line for people.
-        teacher: returns what is distilled from.
+        teacher: returns what is distilled from; None where that is what the chain starts from.
         trained: called with what came of every training.
     """
 
@@ -63,7 +63,7 @@ class Job:
     spec: str | None
     device: torch.device
     say: Callable[[str], None]
-    teacher: Callable[[], nn.Module]
+    teacher: Callable[[], nn.Module] | None = None
     trained: Callable[[TrainResult], None] = _nobody
 
     @cached_property
@@ -82,6 +82,10 @@ class Job:
             raise UsageError("this needs images", "give --data, for instance --data digits.")
         start = self.start
         return start.task.data.open(self.spec, start.input, start.module)
+
+    def taught_by(self) -> nn.Module:
+        """Return what is distilled from."""
+        return self.teacher() if self.teacher else self.start.module
 
     def made(self, name: str) -> Artifact:
         """Return what a stage made; "" names what the chain starts from."""

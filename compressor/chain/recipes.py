@@ -64,17 +64,12 @@ def dense(pipeline: Pipeline) -> Artifact:
 
 def job_of(pipeline: Pipeline, store: Store, device: torch.device, say: Say) -> Job:
     """Return the job of a recipe: it starts from the dense model, which is its teacher too."""
-
-    def opened() -> Artifact:
-        return dense(pipeline)
-
     return Job(
-        open=opened,
+        open=lambda: dense(pipeline),
         store=store,
         spec=pipeline.data.spec if pipeline.data else None,
         device=device,
         say=say,
-        teacher=lambda: opened().module,
     )
 
 

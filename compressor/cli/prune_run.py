@@ -81,7 +81,6 @@ def _carried_out(request: Request) -> _Result:
         spec=request.data,
         device=request.device,
         say=output.say,
-        teacher=lambda: source.module,
     )
     if request.data and job.data.summary:
         output.say(f"{job.data.name}: {job.data.summary}")

@@ -39,7 +39,6 @@ def run(request: Request) -> None:
         spec=request.data,
         device=torch.device("cpu"),
         say=output.say,
-        teacher=lambda: request.dense.module,
     )
     made = go_through(job, stages_of_repair(request.table, request.seed, _SMALL)).save(request.output)
     papers = made.manifest

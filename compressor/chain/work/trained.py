@@ -1,6 +1,5 @@
 """Pruning by a method that trains before it cuts."""
 
-import copy
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -9,8 +8,8 @@ from compressor.artifact import Artifact
 from compressor.chain.job import Job
 from compressor.chain.work import Stage
 from compressor.chain.work.prune import Prune
+from compressor.chain.work.train import kept_in, trained_copy
 from compressor.tasks.recipe import Recipe
-from compressor.training import fine_tune
 from compressor.training.constraints import Constraint
 
 
@@ -34,19 +33,10 @@ class TrainedPrune(Prune):
         """
 
         def trained(model: nn.Module, constraint: Constraint) -> nn.Module:
-            return self._trained(job, stage, model, constraint)
+            words = f"{stage.name}: training for {self.recipe.epochs} epochs before the cut"
+            job.say(f"{words}{kept_in(job, stage)}")
+            data = job.data.unvalidated()
+            return trained_copy(job, stage, model, data, self.recipe, constraint).cpu()
 
         small = self.cut(job, artifact, trained)
         return replace(small, manifest=replace(small.manifest, recipe=self.recipe, data=job.data.spec))
-
-    def _trained(self, job: Job, stage: Stage, model: nn.Module, constraint: Constraint) -> nn.Module:
-        run_dir, recipe = job.store.checkpoints(stage.name), self.recipe
-        where = f"; checkpoints in {run_dir}" if run_dir else ""
-        job.say(f"{stage.name}: training for {recipe.epochs} epochs before the cut{where}")
-        model, teacher = copy.deepcopy(model), job.teacher() if recipe.distill else None
-        result = fine_tune(
-            model, job.data.unvalidated(), recipe, run_dir=run_dir, teacher=teacher, device=job.device,
-            constraint=constraint, resume=True,
-        )  # fmt: skip
-        job.trained(result)
-        return model.cpu()
