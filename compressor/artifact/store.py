@@ -23,7 +23,7 @@ from compressor.base.errors import ArtifactError, UsageError
 from compressor.base.files import whole_folder
 from compressor.base.locks import owned
 from compressor.base.text import foreign, writable
-from compressor.channels.cost import macs_of
+from compressor.channels.cost import macs_of, measure
 from compressor.steps.shrink import shrink
 from compressor.zoo import NOBODY, Trust
 
@@ -101,9 +101,9 @@ def read_artifact(
             that is not trusted.
         UsageError: the model cannot be built with the arguments, or does not fit into memory.
     """
-    manifest = read_manifest(path, trust)
-    inputs = replace(manifest.input, shapes=shapes) if shapes else manifest.input
-    manifest = replace(manifest, arch_kwargs={**manifest.arch_kwargs, **(options or {})}, input=inputs)
+    stored = read_manifest(path, trust)
+    inputs = replace(stored.input, shapes=shapes) if shapes else stored.input
+    manifest = replace(stored, arch_kwargs={**stored.arch_kwargs, **(options or {})}, input=inputs)
     arch = architecture_of(manifest)
     template = vetted(arch, manifest.plan, str(path / MANIFEST))
     state = vetted_weights(path / WEIGHTS, manifest.sha256, template)
@@ -119,7 +119,21 @@ def read_artifact(
             f"unknown {foreign(problems.unexpected_keys[:3])}",
             "the artifact was written by another version of the architecture; prune again.",
         )
-    return model.eval(), manifest
+    return model.eval(), manifest if manifest == stored else _costed(model, manifest)
+
+
+def _costed(model: nn.Module, manifest: Manifest) -> Manifest:
+    """Return a manifest with what the model and its dense one cost when opened otherwise than written.
+
+    Scores are left out: they were measured with the former input and numbers of boxes.
+    """
+    arch = architecture_of(manifest)
+    return replace(
+        manifest,
+        cost_before=measure(arch.view(arch.build().eval()), arch.example()),
+        cost_after=measure(arch.view(model), arch.example()),
+        scores={},
+    )
 
 
 def read_manifest(path: Path, trust: Trust = NOBODY) -> Manifest:

@@ -23,6 +23,7 @@ from compressor.base.files import scratch, write_whole
 from compressor.base.text import foreign
 from compressor.cli import bench_run, output
 from compressor.tasks.scores import Score
+from compressor.zoo import Trust
 from export.backends import BACKENDS, require_device
 
 
@@ -105,11 +106,11 @@ def _gated(request: Request, folder: Path) -> _Gated:
         name: bench_run.candidate_of(name, sources[name], request.backend, asked, folder) for name in names
     }
     _check_inputs(found[request.baseline], found[request.candidate])
-    paths = {name: _path(one, folder) for name, one in found.items()}
+    paths = {name: _path(one, folder, request.shape) for name, one in found.items()}
     checks, latency = [], {}
     for batch in request.batches:
         started = time.monotonic()
-        latency[batch] = _measured(request, found[request.baseline], paths, batch)
+        latency[batch] = _measured(request, found[request.baseline], paths, batch, asked.trust)
         checks.append(latency_check(batch, latency[batch], time.monotonic() - started))
     size = _size(paths[request.candidate])
     scores = _scores(request, sources)
@@ -138,11 +139,11 @@ def _check_inputs(baseline: Candidate, candidate: Candidate) -> None:
         output.say(f"note: {baseline.precision} is held against {candidate.precision}")
 
 
-def _path(found: Candidate, folder: Path) -> Path:
+def _path(found: Candidate, folder: Path, shape: str | None) -> Path:
     """Return what a fresh process opens."""
     if isinstance(found.source, Path):
         return found.source
-    if is_artifact(Path(found.name)):
+    if shape is None and is_artifact(Path(found.name)):  # with an input set anew it is another model
         return Path(found.name)
     path = folder / f"live-{found.digest[:16]}"
     if not path.exists():
@@ -150,11 +151,13 @@ def _path(found: Candidate, folder: Path) -> Path:
     return path
 
 
-def _measured(request: Request, baseline: Candidate, paths: dict[str, Path], batch: int) -> Judged:
+def _measured(
+    request: Request, baseline: Candidate, paths: dict[str, Path], batch: int, trust: Trust
+) -> Judged:
     pair = Pair(
         baseline=paths[request.baseline], candidate=paths[request.candidate], inputs=baseline.inputs,
         backend=request.backend, device=request.device, threads=request.threads, batch=batch,
-        budget_s=request.budget_s, trust=_as_bench(request).trust, seed=request.seed,
+        budget_s=request.budget_s, trust=trust, seed=request.seed,
     )  # fmt: skip
     start = partial(rounds_in_turn, pair, request.processes)
     console = Console(stderr=True)

@@ -9,10 +9,12 @@ import torch
 
 from compressor.artifact import Artifact, read_manifest
 from compressor.base.errors import ArtifactError, CompressError, UsageError
+from compressor.channels.cost import measure
 from compressor.methods import prune
 from compressor.methods.ranked import Ranked
 from compressor.rates import Budget, PruneRequest
 from compressor.tasks.recipe import Recipe
+from compressor.tasks.scores import Accuracy, Moment
 from compressor.zoo import find
 
 RELOAD = """
@@ -59,6 +61,21 @@ def test_the_manifest_comes_back_as_it_was(saved: Path, pruned: Artifact) -> Non
     assert manifest.digest() == json.loads((saved / "manifest.json").read_text())["digest"]
     assert "| parameters | 269,722 |" in (saved / "README.md").read_text()
     assert sorted(p.name for p in saved.iterdir()) == ["README.md", "manifest.json", "model.safetensors"]
+
+
+def test_opened_with_another_input_its_papers_speak_of_that(pruned: Artifact, tmp_path: Path) -> None:
+    score = Accuracy(top1=50.0, top5=90.0, images=8, loss=1.0)
+    kept = pruned.scored(Moment("test"), score, "digits").save(tmp_path / "a").manifest
+    larger = Artifact.load(tmp_path / "a", shapes=((3, 64, 64),))
+    papers = larger.manifest
+    dense = Artifact.dense(find("resnet20_cifar"), shapes=((3, 64, 64),)).manifest
+    assert papers.cost_before == dense.cost_before
+    assert papers.cost_after == measure(larger.module, [torch.randn(1, 3, 64, 64)])
+    assert papers.cost_after.macs > 3 * kept.cost_after.macs
+    assert papers.scores == {}
+    larger.save(tmp_path / "b")
+    assert Artifact.load(tmp_path / "b").manifest.cost_before == dense.cost_before
+    assert Artifact.load(tmp_path / "a", shapes=((3, 32, 32),)).manifest == kept
 
 
 def _flip_a_weight(folder: Path) -> None:
