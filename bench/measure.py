@@ -122,7 +122,12 @@ def measure(
 
 
 def rounds_of(
-    calls: Mapping[str, Call], settings: MeasureSettings, runs: int, *, clock: Clock = Clock()
+    calls: Mapping[str, Call],
+    settings: MeasureSettings,
+    runs: int,
+    *,
+    planned: int,
+    clock: Clock = Clock(),
 ) -> Iterator[dict[str, tuple[float, ...]]]:
     """Warm all models up, and return their rounds one by one, without end; the order alternates.
 
@@ -130,18 +135,21 @@ def rounds_of(
         calls: a name and a function that runs the model once.
         settings: how long to warm up, and what stands between blocks.
         runs: timed calls per block at least; a quick model makes more, up to ``settings.max_runs``.
+        planned: rounds over which ``settings.budget_s`` is spread.
         clock: where time comes from.
 
     Returns:
         Milliseconds per call of each model, round by round.
     """
     warm = {name: _warm_up(call, settings, clock) for name, call in calls.items()}
-    count = {name: max(runs, _runs_per_block(state.typical_s, 36, settings)) for name, state in warm.items()}
+    count = {
+        name: max(runs, _runs_per_block(state.typical_s, planned, settings)) for name, state in warm.items()
+    }
 
     def rounds() -> Iterator[dict[str, tuple[float, ...]]]:
         for number in itertools.count():
-            names = list(calls) if number % 2 == 0 else list(calls)[::-1]
-            yield {name: _block(calls[name], count[name], settings, clock) for name in names}
+            turn = _turn(list(calls), number)
+            yield {name: _block(calls[name], count[name], settings, clock) for name in turn}
 
     return rounds()
 
@@ -173,7 +181,12 @@ def _runs_per_block(typical_s: float, rounds: int, settings: MeasureSettings) ->
 
 def _order(names: list[str], rounds: int) -> Iterator[str]:
     for number in range(rounds):
-        yield from names if number % 2 == 0 else reversed(names)
+        yield from _turn(names, number)
+
+
+def _turn(names: list[str], number: int) -> list[str]:
+    """Return the order within one round: A B, then B A."""
+    return names if number % 2 == 0 else names[::-1]
 
 
 def _block(call: Call, runs: int, settings: MeasureSettings, clock: Clock) -> tuple[float, ...]:

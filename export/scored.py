@@ -7,14 +7,13 @@ from pathlib import Path
 
 from torch import nn
 
+from compressor.artifact.value import Shapes
 from compressor.data import ImageSet
 from compressor.tasks.scores import Score
 from compressor.tasks.task import Task
 from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions, require_device, usual_backends
 from export.metadata import read_exported
-
-Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,8 +125,9 @@ class _Worker:
 @contextmanager
 def _worker(pair: Pair) -> Iterator[_Worker]:
     """Start a worker with Python's safe path, so that folders of the current one do not shadow packages."""
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    root = str(Path(__file__).parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]  # the user's factories may lie there
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-P", "-m", "bench.gate.worker"]
     with (
         tempfile.NamedTemporaryFile("w+", prefix="compress-gate-") as errors,

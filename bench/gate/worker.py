@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from bench.gate.rule import LOOKS
 from bench.measure import Call, MeasureSettings, rounds_of
 from compressor.base.documents import decode
 from compressor.base.errors import CompressError
@@ -54,7 +55,9 @@ def _measure(work: Mapping[str, Any], say: Say) -> None:
         for name in ("baseline", "candidate"):
             session = stack.enter_context(backend.open(Path(work[name]), options))
             calls[name] = _Call(session, inputs, work["batch"], work["seed"])
-        measured = rounds_of(calls, MeasureSettings(budget_s=work["budget_s"]), work["runs"])
+        measured = rounds_of(
+            calls, MeasureSettings(budget_s=work["budget_s"]), work["runs"], planned=LOOKS[-1]
+        )
         say({"ready": True})
         for line in sys.stdin:
             say({"round": next(measured), "asked": line.strip()})

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from compressor.base.errors import UsageError
 from compressor.cli.options import (
     DetectionsOpt,
     DeviceOpt,
@@ -14,6 +13,7 @@ from compressor.cli.options import (
     SeedOpt,
     ThreadsOpt,
     TrustOpt,
+    batches_of,
 )
 
 
@@ -56,16 +56,9 @@ def bench(
 
     run(
         Request(
-            models=tuple(names), backends=tuple(backend.split(",")), batches=_numbers(batch), threads=threads,
-            device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
+            models=tuple(names), backends=tuple(backend.split(",")), batches=batches_of(batch),
+            threads=threads, device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
             trust_code=trust_code,
             levers={"proposals": proposals, "detections": detections},
         )
     )  # fmt: skip
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--batch {text!r}", "write numbers separated by commas, 1,8.") from None

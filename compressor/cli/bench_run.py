@@ -149,8 +149,7 @@ def _source(name: str, request: Request) -> Path | Artifact:
         dense = open_model(name, None, None, request.followed, trust=request.trust, seed=request.seed)
         output.say(f"{name}: {dense.manifest.weights_from}")
         return dense
-    announce(path, request.trust)
     # a detector's input and numbers of boxes may be set anew; of other artifacts --input is not meant
-    resizable = architecture_of(read_manifest(path, request.trust)).levers
+    resizable = architecture_of(announce(path, request.trust)).levers
     shape, levers = (request.shape, request.levers) if resizable else (None, {})
     return opening.open_model(name, wanted(shape=shape, levers=levers, trust=request.trust))

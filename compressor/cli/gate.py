@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 import typer
 
 from compressor.base.errors import UsageError
-from compressor.cli.options import DataOpt, DeviceOpt, InputOpt, JsonOpt, SeedOpt, ThreadsOpt, TrustOpt
+from compressor.cli.options import (
+    DataOpt,
+    DeviceOpt,
+    InputOpt,
+    JsonOpt,
+    SeedOpt,
+    ThreadsOpt,
+    TrustOpt,
+    batches_of,
+)
 
 
 def gate(
@@ -73,7 +82,7 @@ def gate(
     )  # fmt: skip
     request = Request(
         candidate=candidate, baseline=against, limits=limits, on_open=on_open, backend=backend,
-        batches=_batches(batch), threads=threads, device=device, processes=processes, budget_s=seconds,
+        batches=batches_of(batch), threads=threads, device=device, processes=processes, budget_s=seconds,
         data=data, max_drop=max_drop, max_bytes=_bytes(max_size), shape=shape, seed=seed, junit=junit,
         markdown=markdown, trust_code=trust_code, json=json,
     )  # fmt: skip
@@ -99,10 +108,3 @@ def _bytes(text: str | None) -> int | None:
     scale = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
     unit = next((unit for unit in scale if text.endswith(unit)), "")
     return int(_number(text, unit, "--max-size") * scale.get(unit, 1))
-
-
-def _batches(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--batch {text!r}", "write numbers separated by commas, 1,8.") from None

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from compressor.base.errors import UsageError
+
 ModelArg = Annotated[
     str, typer.Argument(help="Name, package.module:factory, or an artifact folder.", show_default=False)
 ]
@@ -59,3 +61,15 @@ TrustOpt = Annotated[
     ),
 ]
 ThreadsOpt = Annotated[int | None, typer.Option("--threads", help="CPU threads of the runtime.")]
+
+
+def batches_of(text: str) -> tuple[int, ...]:
+    """Return the numbers of ``--batch``.
+
+    Raises:
+        UsageError: the text is no list of numbers.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--batch {text!r}", "write numbers separated by commas, 1,8.") from None

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from compressor.artifact import Artifact, is_artifact, opening, read_manifest
+from compressor.artifact import Artifact, Manifest, is_artifact, opening, read_manifest
 from compressor.artifact.opening import Levers, Wanted
 from compressor.base.errors import UsageError
 from compressor.base.files import exists
@@ -57,8 +57,8 @@ def wanted(
     )
 
 
-def announce(path: Path, trust: Trust) -> None:
-    """Say what code an artifact is built by, before anything imports it.
+def announce(path: Path, trust: Trust) -> Manifest:
+    """Say what code an artifact is built by, before anything imports it, and return its papers.
 
     Raises:
         ArtifactError: it is damaged, or that code is not trusted.
@@ -66,6 +66,7 @@ def announce(path: Path, trust: Trust) -> None:
     manifest = read_manifest(path, trust)
     if ":" in manifest.arch:
         output.say(f"{path} is built by {foreign(manifest.arch)}, which is imported")
+    return manifest
 
 
 def parse_shapes(text: str) -> tuple[tuple[int, ...], ...]:
