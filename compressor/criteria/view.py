@@ -19,6 +19,21 @@ class Stat(Enum):
     GRADIENTS = "gradients"
     ACTIVATIONS = "activations"
     PAIRS = "pairs"
+    SPREADS = "spreads"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How the inputs of one layer vary together.
+
+    Attributes:
+        gram: mean product of every two of its inputs, one per column of the weight of an output,
+            (groups, columns, columns), float64; around their means where the layer can take a constant.
+        scale: what the norm behind the layer multiplies each output by, (outputs,); ones without.
+    """
+
+    gram: Tensor
+    scale: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +46,13 @@ class Statistics:
             (channels,), averaged over the collected images.
         pairs: group index -> what the criterion made of the maps that layers read of every two units,
             (units, units), averaged over the collected images and those layers.
+        spreads: name of a layer's weight -> how its inputs vary together.
     """
 
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
     features: Mapping[str, Tensor] = field(default_factory=dict)
     pairs: Mapping[int, Tensor] = field(default_factory=dict)
+    spreads: Mapping[str, Spread] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +67,7 @@ class Member:
         positions: positions of each unit along it, (units, positions per unit); None where they are one.
         gradients: loss gradient of the whole tensor, or None where none was collected.
         features: statistic of each unit's feature maps, (units,), or None where none was collected.
+        spread: how the inputs of a layer that reads the units vary together, or None where that is not known.
     """
 
     tensor: str
@@ -59,6 +77,7 @@ class Member:
     positions: Tensor | None = None
     gradients: Tensor | None = None
     features: Tensor | None = None
+    spread: Spread | None = None
 
     @property
     def rows(self) -> Tensor:
@@ -137,6 +156,7 @@ def _member(entry: AxisMap, index: int, size: int, tensor: Tensor, statistics: S
         positions=None if positions is None else positions.to(tensor.device),
         gradients=statistics.gradients.get(entry.tensor),
         features=_of_units(features, positions),
+        spread=statistics.spreads.get(entry.tensor) if entry.role == "consumer" else None,
     )
 
 

@@ -80,7 +80,7 @@ def _features(model: nn.Module, criterion: FeatureReducer, batches: Batches, tas
         for number, batch in enumerate(batches):
             if number == 0:
                 one = task.data.pieces(batch, task.data.size(batch))[0]
-                for name, (layer, source) in _sources(model, partial(task.scoring.run, model, one)).items():
+                for name, (layer, source) in sources_of(model, partial(task.scoring.run, model, one)).items():
                     hook = partial(_reduced, name, layer, criterion, means)
                     stack.enter_context(source.register_forward_hook(hook))
             task.scoring.run(model, batch)
@@ -110,7 +110,7 @@ def _as_maps(layer: nn.Module, output: Tensor) -> Tensor:
     return output.reshape(*output.shape[:2], spatial[0], -1)
 
 
-def _sources(model: nn.Module, run: Callable[[], object]) -> dict[str, tuple[nn.Module, nn.Module]]:
+def sources_of(model: nn.Module, run: Callable[[], object]) -> dict[str, tuple[nn.Module, nn.Module]]:
     """Run a model once and see who reads what.
 
     Returns:

@@ -11,9 +11,10 @@ from compressor.base.errors import UsageError
 from compressor.base.modules import named_tensors
 from compressor.channels import ChannelGraph, trace
 from compressor.criteria import Chooser, Criterion
-from compressor.criteria.view import GroupView, group_view
+from compressor.criteria.view import GroupView, Stat, Statistics, group_view
 from compressor.methods.collect import collect
 from compressor.methods.reading import PairReducer, pairs_read
+from compressor.methods.spreads import spreads_read
 from compressor.rates import PruneRequest
 from compressor.rates.allocate import allocate, best_units
 from compressor.steps.choice import Choice
@@ -89,6 +90,8 @@ def group_views(
     """
     if isinstance(criterion, PairReducer):
         statistics = pairs_read(model, graph, criterion, batches, task)
+    elif Stat.SPREADS in criterion.needs:
+        statistics = Statistics(spreads=spreads_read(model, graph, batches, task))
     else:
         statistics = collect(model, criterion, batches, task)
     tensors = named_tensors(model)

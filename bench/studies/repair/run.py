@@ -37,7 +37,7 @@ from compressor.zoo import find
 
 RESULTS: Final = results_of("repair")
 RATES: Final = ("[0.]+[0.18]*29", "[0.]+[0.15]*2+[0.4]*27")
-CRITERIA: Final = ("l1", "coring", "hrank")
+CRITERIA: Final = ("surgeon", "l1", "coring", "hrank")
 IMAGES: Final = (512, 128, 2048)
 STRENGTHS: Final = (0.01, None)
 SCHEMA_VERSION: Final = 1
