@@ -5,8 +5,8 @@
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Final
 
@@ -45,6 +45,14 @@ class Conditions:
     usable_cores: int
     peak_memory_bytes: int | None
     git_commit: str | None
+
+
+def spanning(parts: Sequence[Conditions]) -> Conditions | None:
+    """Return the conditions of measurements that followed each other; None of none."""
+    if not parts:
+        return None
+    peaks = [part.peak_memory_bytes for part in parts if part.peak_memory_bytes is not None]
+    return replace(parts[-1], before=parts[0].before, peak_memory_bytes=max(peaks, default=None))
 
 
 def warnings_of(conditions: Conditions) -> tuple[str, ...]:

@@ -19,13 +19,14 @@ from compressor.base.documents import encode
 from compressor.base.errors import UsageError
 
 SCHEMA_VERSION: Final = 1
+_MOST_QUERIES: Final = 10_000_000
 
 
 def report_to_json(report: BenchReport) -> dict[str, Any]:
     """Return a JSON-able dictionary, ``schema_version`` first.
 
-    ``speedup`` is null of a baseline, and where an interruption left too few rounds. ``conditions`` is null, and
-    ``served`` and others are empty, where there is nothing to say.
+    ``speedup`` is null of a baseline, and where an interruption left too few rounds. ``best`` is what a sweep
+    over batch sizes found; ``served`` and ``searches`` are what a server did.
     """
     speedups = {(c.model, c.backend, c.batch): _speedup(c) for c in report.comparisons}
     return {
@@ -118,7 +119,7 @@ def _report(document: Mapping[str, Any]) -> BenchReport:
 
 
 def _since_modes(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that documents of the first versions do not have; absent, they keep their defaults."""
+    """Return the fields that documents of the first versions lack; what is absent keeps its default."""
     kinds: dict[str, Any] = {
         "mode": str, "scenario": str, "partial": bool, "fed": Fed | None, "conditions": Conditions | None,
         "served": tuple[Served, ...], "searches": tuple[Search, ...],
@@ -130,7 +131,16 @@ def _since_modes(document: Mapping[str, Any]) -> dict[str, Any]:
     }
     for served in found.get("served", ()):
         _check_times(served.model, [served.samples_ms])
+    for search in found.get("searches", ()):
+        _check_probes(search)
     return found
+
+
+def _check_probes(search: Search) -> None:
+    """Refuse counts that are none, or so large that to judge them would not end."""
+    for probe in search.probes:
+        if not (0 <= probe.late <= probe.queries <= _MOST_QUERIES and 0 < probe.rate_per_s < math.inf):
+            raise ValueError(f"{probe.late} of {probe.queries} queries at {probe.rate_per_s}/s is no probe")
 
 
 def _bench_result(entry: Mapping[str, Any], machine: dict[str, str]) -> BenchResult:

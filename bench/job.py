@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from bench.candidates import Candidate
 from bench.halt import Halt
@@ -11,6 +12,7 @@ from compressor.base.errors import UsageError
 from export.backends import SessionOptions
 
 Say = Callable[[str], None]
+_MOST_QUERIES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +36,19 @@ class Load:
         for name, value in (("--rate-per-s", self.rate_per_s), ("--p99-ms", self.p99_ms)):
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"{name} {value:g}", "give a number above 0.")
+        if self.queries is not None and not 0 < self.queries <= _MOST_QUERIES:
+            raise UsageError(f"--queries {self.queries}", f"give a number from 1 to {_MOST_QUERIES:,}.")
 
-    @property
-    def asked(self) -> tuple[str, ...]:
-        """The options that were given."""
+    def refuse(self) -> None:
+        """Refuse all of it, for what is no server.
+
+        Raises:
+            UsageError: something of it was given.
+        """
         given = (("--rate-per-s", self.rate_per_s), ("--p99-ms", self.p99_ms), ("--queries", self.queries))
-        return tuple(name for name, value in given if value is not None)
+        for name, value in given:
+            if value is not None:
+                raise UsageError(f"{name} is for a server", "give --mode server, or leave it out.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

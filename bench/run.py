@@ -65,7 +65,7 @@ def carry_out(job: Job, mode: str = "latency") -> BenchReport:
         BackendMissingError: the device is not usable.
     """
     way = MODES.get(mode)
-    _check_request(job.models, way.batches(job), job.settings.budget_s)
+    _check_request(job.models, way.batches(job.batches, job.load), job.settings.budget_s)
     chosen = BACKENDS.get(job.backend)
     require_device(chosen, job.options.device)
     machine, before, found = environment(), readings(), Findings()

@@ -19,6 +19,8 @@ from bench.results import Probe
 MOST_PROBES: Final = 12
 CLOSE: Final = 1.03
 """Rates that differ by less than this are one: the search ends."""
+LOWEST: Final = 1 / 64
+"""Share of what the worker can do at all below which nothing is tried: a queue is rare there anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def bisected(try_rate: Callable[[float], bool], most_per_s: float) -> None:
     """
     low, high = 0.0, most_per_s
     for _ in range(MOST_PROBES):
-        if high <= CLOSE * low:
+        if high <= CLOSE * low or high <= LOWEST * most_per_s:
             break
         rate = (low + high) / 2
         low, high = (rate, high) if try_rate(rate) else (low, rate)

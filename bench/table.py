@@ -61,7 +61,8 @@ def _named(model: str, precision: str) -> Text:
 def _notes(report: BenchReport) -> list[str]:
     """Return one line per note, with the results it holds for."""
     concerned: dict[str, list[str]] = {}
-    for result in (*report.results, *report.served):
+    measured: tuple[BenchResult | Served, ...] = (*report.results, *report.served)
+    for result in measured:
         for note in result.notes:
             concerned.setdefault(note, []).append(f"{result.model} (batch {result.settings.batch})")
     if any(comparison.verdict == "too noisy" for comparison in report.comparisons):

@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from bench.job import Findings, Job
+from bench.job import Findings, Load
 from bench.opening import Run
 from compressor.base.registry import Registry
 
@@ -16,11 +16,15 @@ class Mode(Protocol):
     def scenario(self) -> str:
         """What MLPerf Inference calls it."""
 
-    def batches(self, job: Job) -> tuple[int, ...]:
+    def batches(self, asked: tuple[int, ...] | None, load: Load) -> tuple[int, ...]:
         """Return the numbers of samples per call that it certainly measures, for a check before it starts.
 
+        Args:
+            asked: by the user; None leaves the choice to the mode.
+            load: of a server.
+
         Raises:
-            UsageError: the job asks for what this mode does not do.
+            UsageError: it is asked for what this mode does not do.
         """
 
     def measure(self, run: Run, found: Findings) -> None:

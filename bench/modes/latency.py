@@ -3,11 +3,10 @@
 from typing import Final
 
 from bench.interleaved import interleaved
-from bench.job import Findings, Job
+from bench.job import Findings, Load
 from bench.modes import MODES
 from bench.opening import Run
 from bench.statistics import percentiles, significant
-from compressor.base.errors import UsageError
 from compressor.base.text import foreign
 
 _USUAL: Final = (1, 8)
@@ -18,15 +17,14 @@ class Latency:
 
     scenario = "SingleStream"
 
-    def batches(self, job: Job) -> tuple[int, ...]:
+    def batches(self, asked: tuple[int, ...] | None, load: Load) -> tuple[int, ...]:
         """Return what was asked for, 1 and 8 where nothing was."""
-        if job.load.asked:
-            raise UsageError(f"{job.load.asked[0]} is for a server", "give --mode server, or leave it out.")
-        return _USUAL if job.batches is None else job.batches
+        load.refuse()
+        return _USUAL if asked is None else asked
 
     def measure(self, run: Run, found: Findings) -> None:
         """Measure every batch size."""
-        for batch in self.batches(run.job):
+        for batch in self.batches(run.job.batches, run.job.load):
             results = interleaved(run, batch)
             found.results += results
             if run.job.halt.asked:

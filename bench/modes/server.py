@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from bench.job import Findings, Job
+from bench.job import Findings, Load
 from bench.measure import Warm, no_garbage_collection, warm_notes, warm_up
 from bench.modes import MODES
 from bench.opening import Ready, Run, opened_together
@@ -22,22 +22,21 @@ class Server:
 
     scenario = "Server"
 
-    def batches(self, job: Job) -> tuple[int, ...]:
+    def batches(self, asked: tuple[int, ...] | None, load: Load) -> tuple[int, ...]:
         """Return what was asked for, one sample a query where nothing was."""
-        load = job.load
         if load.rate_per_s is None and load.p99_ms is None:
             raise UsageError("a server needs queries", "give --rate-per-s 50, or --p99-ms 20 to look for it.")
-        missing = needed() - queries_of(job)
+        missing = needed() - queries_of(load)
         if missing > 0:
             raise UsageError(
-                f"p99 of {queries_of(job)} queries says nothing: {missing} are missing",
+                f"p99 of {queries_of(load)} queries says nothing: {missing} are missing",
                 f"give --queries {needed()} or more, or leave it out.",
             )
-        return (1,) if job.batches is None else job.batches
+        return (1,) if asked is None else asked
 
     def measure(self, run: Run, found: Findings) -> None:
         """Measure model after model, each alone."""
-        for batch in self.batches(run.job):
+        for batch in self.batches(run.job.batches, run.job.load):
             for model in run.job.models:
                 with opened_together(run, [model], batch) as (ready,):
                     _Serving(run, ready, batch, found).measure()
@@ -45,9 +44,9 @@ class Server:
                     return
 
 
-def queries_of(job: Job) -> int:
+def queries_of(load: Load) -> int:
     """Return how many queries a stream has."""
-    return _QUERIES if job.load.queries is None else job.load.queries
+    return _QUERIES if load.queries is None else load.queries
 
 
 class _Serving:
@@ -116,7 +115,7 @@ class _Serving:
 
     def _stream(self, rate_per_s: float) -> Stream:
         job = self._run.job
-        return Stream(rate_per_s=rate_per_s, queries=queries_of(job), seed=job.seed)
+        return Stream(rate_per_s=rate_per_s, queries=queries_of(job.load), seed=job.seed)
 
     def _answered(self, stream: Stream) -> Iterator[float]:
         """Answer a stream, and give a sign of life now and then."""

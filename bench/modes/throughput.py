@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from bench.interleaved import interleaved
-from bench.job import Findings, Job
+from bench.job import Findings, Load
 from bench.memory import free_bytes, ran_out
 from bench.modes import MODES
 from bench.opening import Run
 from bench.readings import peak_memory_bytes
 from bench.results import BenchResult
 from bench.statistics import significant, throughput_per_s
-from compressor.base.errors import UsageError
 from compressor.base.text import foreign
 
 GAIN: Final = 0.03
@@ -24,17 +23,16 @@ class Throughput:
 
     scenario = "Offline"
 
-    def batches(self, job: Job) -> tuple[int, ...]:
+    def batches(self, asked: tuple[int, ...] | None, load: Load) -> tuple[int, ...]:
         """Return what was asked for, in increasing order; 1, the start of the sweep, where nothing was."""
-        if job.load.asked:
-            raise UsageError(f"{job.load.asked[0]} is for a server", "give --mode server, or leave it out.")
-        return (1,) if job.batches is None else tuple(sorted(job.batches))
+        load.refuse()
+        return (1,) if asked is None else tuple(sorted(asked))
 
     def measure(self, run: Run, found: Findings) -> None:
         """Measure batch after batch; every model takes part until the last one has stopped gaining."""
         asked = run.job.batches
         sweep = _Sweep(run, found)
-        for batch in self.batches(run.job) if asked else _doubled():
+        for batch in _doubled() if asked is None else self.batches(asked, run.job.load):
             if not sweep.goes_on(batch):
                 break
             sweep.measure(batch)
