@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench.candidates import Candidate
 from bench.feeds import Feeds, feeds_for
@@ -33,9 +35,9 @@ class Recorder(Session):
     def _release(self) -> None: ...
 
 
-def candidate(name: str = "m", spec: str = "digits") -> Candidate:
+def candidate(name: str = "m") -> Candidate:
     return Candidate(
-        name=name, source=__import__("pathlib").Path("m.onnx"), inputs=INPUTS, digest="",
+        name=name, source=Path("m.onnx"), inputs=INPUTS, digest="",
         data=lambda given, options: open_data(given, INPUTS),
     )  # fmt: skip
 
@@ -62,7 +64,7 @@ def test_images_are_the_test_splits_spread_over_it_and_all_are_shown() -> None:
     assert feeds.fed.describe() == "inputs are 64 images of digits, test"
     split = open_data("digits", INPUTS).test
     (images,) = feeds.images["m"]
-    every = np.concatenate([batch[0].numpy() for batch in split.batches(64, device="cpu")])  # type: ignore[arg-type]
+    every = np.concatenate([batch[0].numpy() for batch in split.batches(64, device=torch.device("cpu"))])
     assert (images == every[:: len(split) // 64][:64]).all()
     seen = shown(feeds, candidate(), 1, 64)
     assert {image.tobytes() for image in seen} == {image.tobytes() for image in images}
