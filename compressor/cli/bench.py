@@ -37,13 +37,7 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    mode: Annotated[
-        str,
-        typer.Option(
-            "--mode",
-            help="{mode}: time of a call; queries that come at random; the batch with the most images/s.",
-        ),
-    ] = "latency",
+    mode: Annotated[str, typer.Option("--mode", help="What is measured: {mode}.")] = "latency",
     rate_per_s: Annotated[
         float | None,
         typer.Option("--rate-per-s", help="Server: queries a second, on average.", show_default=False),
@@ -83,8 +77,9 @@ def bench(
 ) -> None:
     """Measure MODELS: p50, p90, p99, throughput, and the speed-up with its 95 % interval.
 
-    Inputs are noise, or with --data test images of a data set: what a detector finds decides its time in
-    --graph full. Ctrl-C ends with what was measured until then, says so, and exits with 130.
+    --mode throughput doubles the batch until that gains nothing, --mode server lets queries come at random.
+    Inputs are noise, or with --data test images: what a detector finds decides its time in --graph full.
+    Ctrl-C ends with what was measured until then, says so, and exits with 130.
 
     Examples: compress bench dense half --backend onnxruntime --batch 1,8 --threads 2;
     compress bench dense.onnx half.onnx --batch 1 --json;
