@@ -3,19 +3,23 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from compressor.artifact import Artifact
 from compressor.artifact.value import Shapes
 from compressor.base.errors import UsageError
 from compressor.base.files import file_digest
+from compressor.data import DataSplits
 from compressor.zoo.inputs import InputSpec
 from export.backends import Backend, Session, SessionOptions
 from export.backends.pytorch import TorchBackend
 from export.deploy import DeploySettings, deploy
-from export.metadata import read_exported, read_input
+from export.metadata import read_exported
+from export.scored import opened
 
 Say = Callable[[str], None]
+OpenData = Callable[[str, SessionOptions], DataSplits]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,7 @@ class Candidate:
         inputs: shapes without the batch axis.
         digest: sha256 of the file, or identity of the artifact.
         precision: ``fp32``, ``fp16`` or ``int8``; what else `export.metadata.read_precision` finds in a file.
+        data: opens a data set by its name for this model; None where the model does not say what it is shown.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Candidate:
     inputs: InputSpec
     digest: str
     precision: str = "fp32"
+    data: OpenData | None = None
 
     def opened(self, backend: Backend, options: SessionOptions) -> AbstractContextManager[Session]:
         """Open it.
@@ -69,8 +75,19 @@ def file_candidate(path: Path, backend: Backend, shapes: Shapes | None = None) -
     file = read_exported(path)
     return Candidate(
         name=str(path), source=path, inputs=file.input(shapes), digest=file_digest(path),
-        precision=file.precision,
+        precision=file.precision, data=partial(_data_for_file, path, backend.name, shapes),
     )  # fmt: skip
+
+
+def _data_for_file(
+    path: Path, backend: str, shapes: Shapes | None, spec: str, options: SessionOptions
+) -> DataSplits:
+    with opened(path, options, backend, shapes) as file:
+        return file.task.data.open(spec, file.inputs, file.model)
+
+
+def _data_for_artifact(artifact: Artifact, spec: str, options: SessionOptions) -> DataSplits:
+    return artifact.task.data.open(spec, artifact.arch.input, artifact.module)
 
 
 def candidate(
@@ -89,15 +106,20 @@ def candidate(
     Raises:
         ParityError: the exported file differs from PyTorch.
     """
+    data = partial(_data_for_artifact, artifact)
     if isinstance(backend, TorchBackend):
         inputs = artifact.deployed()[1]
-        return Candidate(name=name, source=artifact, inputs=inputs, digest=artifact.digest())
+        return Candidate(name=name, source=artifact, inputs=inputs, digest=artifact.digest(), data=data)
     path = scratch / f"{artifact.digest()[:16]}{backend.suffix}"
     if backend.suffix == ".onnx":
         if not path.exists():
             say(f"exporting {name}")
             deploy(artifact, path, DeploySettings(threads=threads, align=None))
-        return Candidate(name=name, source=path, inputs=read_input(path), digest=file_digest(path))
+        file = read_exported(path)
+        return Candidate(
+            name=name, source=path, inputs=file.input(), digest=file_digest(path), precision=file.precision,
+            data=data,
+        )  # fmt: skip
     if backend.suffix:
         raise UsageError(
             f"{name} is nothing that this backend opens",
@@ -105,4 +127,5 @@ def candidate(
         )
     if not path.exists():
         artifact.save(path)
-    return Candidate(name=name, source=path, inputs=artifact.deployed()[1], digest=artifact.digest())
+    inputs = artifact.deployed()[1]
+    return Candidate(name=name, source=path, inputs=inputs, digest=artifact.digest(), data=data)

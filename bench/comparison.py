@@ -6,8 +6,10 @@ Reading a document, a gate and a report need no model, so they should not wait f
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.results import BenchResult
+from bench.conditions import Conditions
+from bench.results import BenchResult, Fed, Search, Served
 from bench.statistics import (
+    MIN_ROUNDS,
     Speedup,
     Verdict,
     percentiles,
@@ -58,37 +60,85 @@ class BenchReport:
         comparisons: every model but the first against the first, per batch size.
         environment: machine and versions, read before the first call.
         notes: what applies to all results.
+        mode: how it was measured.
+        scenario: what MLPerf Inference calls that.
+        partial: whether it was interrupted, so that some of what was asked for is missing.
+        fed: images that models were fed; None where it was noise.
+        conditions: state of the machine before and after; None in documents of older versions.
+        served: answers to queries that came at random.
+        searches: for the highest rate of queries within a limit.
     """
 
     results: tuple[BenchResult, ...]
     comparisons: tuple[Comparison, ...]
     environment: dict[str, str]
     notes: tuple[str, ...]
+    mode: str = "latency"
+    scenario: str = "SingleStream"
+    partial: bool = False
+    fed: Fed | None = None
+    conditions: Conditions | None = None
+    served: tuple[Served, ...] = ()
+    searches: tuple[Search, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was measured."""
+        return not (self.results or self.served or self.searches)
+
+    def role(self, result: BenchResult) -> str:
+        """Return how a result stands to the first one of its runtime and batch size, in words."""
+        key = (result.settings.backend, result.settings.batch)
+        group = [r for r in self.results if (r.settings.backend, r.settings.batch) == key]
+        if result is group[0]:
+            return "baseline"
+        found = (c for c in self.comparisons if (c.model, c.backend, c.batch) == (result.model, *key))
+        return next((c.describe() for c in found), "too few rounds")
+
+    def best(self) -> tuple[BenchResult, ...]:
+        """Return of each model and runtime the result with the most samples a second."""
+        found: dict[tuple[str, str], BenchResult] = {}
+        for result in self.results:
+            held = found.setdefault((result.model, result.settings.backend), result)
+            if _rate(result) > _rate(held):
+                found[result.model, result.settings.backend] = result
+        return tuple(found.values())
 
     def __str__(self) -> str:
         """Return one line per result, names as text, and the notes below."""
-        said = {(c.model, c.backend, c.batch): c.describe() for c in self.comparisons}
         lines = []
         for result in self.results:
-            settings = result.settings
             times = percentiles(result.samples_ms)
-            rate = throughput_per_s(result.samples_ms, settings.batch)
             lines.append(
-                f"batch {settings.batch}  {foreign(result.model)}: {significant(times.p50_ms)} ms, "
-                f"{significant(rate)} samples/s, "
-                + said.get((result.model, settings.backend, settings.batch), "baseline")
+                f"batch {result.settings.batch}  {foreign(result.model)}: {significant(times.p50_ms)} ms, "
+                f"{significant(_rate(result))} samples/s, {self.role(result)}"
             )
+        for served in self.served:
+            times = percentiles([served.samples_ms])
+            lines.append(
+                f"batch {served.settings.batch}  {foreign(served.model)}: "
+                f"{significant(served.settings.rate_per_s)} queries/s, p50 {significant(times.p50_ms)} ms, "
+                f"p99 {significant(times.p99_ms)} ms"
+            )
+        lines += [f"{foreign(search.model)}: {search.describe()}" for search in self.searches]
         return "\n".join([*lines, *map(foreign, self.notes)])
 
 
+def _rate(result: BenchResult) -> float:
+    return throughput_per_s(result.samples_ms, result.settings.batch)
+
+
 def compare_with_first(results: Sequence[BenchResult], *, seed: int) -> tuple[Comparison, ...]:
-    """Compare results of the same backend and batch size with the first of them, in order."""
+    """Compare results of the same backend and batch size with the first of them, in order.
+
+    Those of an interrupted measurement with too few rounds for an interval are left out.
+    """
     firsts: dict[tuple[str, int], BenchResult] = {}
     comparisons = []
     for result in results:
         key = (result.settings.backend, result.settings.batch)
         first = firsts.setdefault(key, result)
-        if first is not result:
+        if first is not result and len(result.samples_ms) >= MIN_ROUNDS:
             comparisons.append(_comparison(first, result, seed))
     return tuple(comparisons)
 

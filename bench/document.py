@@ -12,24 +12,39 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from bench.comparison import BenchReport, Comparison
-from bench.results import BenchResult, BenchSettings
-from bench.statistics import percentiles, throughput_per_s, verdict
+from bench.conditions import Conditions
+from bench.results import BenchResult, BenchSettings, Fed, Search, Served
+from bench.statistics import Blocks, percentiles, throughput_per_s, verdict
+from compressor.base.documents import encode
 from compressor.base.errors import UsageError
 
 SCHEMA_VERSION: Final = 1
+_MOST_QUERIES: Final = 10_000_000
 
 
 def report_to_json(report: BenchReport) -> dict[str, Any]:
-    """Return a JSON-able dictionary, ``schema_version`` first; the baseline's ``speedup`` is null."""
+    """Return a JSON-able dictionary, ``schema_version`` first.
+
+    ``speedup`` is null of a baseline, and where an interruption left too few rounds. ``best`` is what a sweep
+    over batch sizes found; ``served`` and ``searches`` are what a server did.
+    """
     speedups = {(c.model, c.backend, c.batch): _speedup(c) for c in report.comparisons}
     return {
         "schema_version": SCHEMA_VERSION,
+        "mode": report.mode,
+        "scenario": report.scenario,
+        "partial": report.partial,
+        "fed": encode(report.fed) if report.fed else None,
         "results": [
             _result(result, speedups.get((result.model, result.settings.backend, result.settings.batch)))
             for result in report.results
         ],
+        "best": [_best(result) for result in report.best()] if report.mode == "throughput" else [],
+        "served": [encode(served) | _times([served.samples_ms]) for served in report.served],
+        "searches": [encode(search) | _found(search) for search in report.searches],
         "notes": list(report.notes),
         "environment": report.environment,
+        "conditions": encode(report.conditions) if report.conditions else None,
     }
 
 
@@ -62,12 +77,32 @@ def _result(result: BenchResult, measured: dict[str, Any] | None) -> dict[str, A
         "model": result.model,
         "digest": result.digest,
         "batch": result.settings.batch,
-        **dataclasses.asdict(percentiles(result.samples_ms)),
+        **_times(result.samples_ms),
         "throughput_per_s": throughput_per_s(result.samples_ms, result.settings.batch),
         "speedup": measured,
         "settings": dataclasses.asdict(result.settings),
         "notes": list(result.notes),
         "samples_ms": [list(block) for block in result.samples_ms],
+    }
+
+
+def _times(blocks_ms: Blocks) -> dict[str, float]:
+    return dataclasses.asdict(percentiles(blocks_ms))
+
+
+def _best(result: BenchResult) -> dict[str, Any]:
+    return {
+        "model": result.model,
+        "backend": result.settings.backend,
+        "batch": result.settings.batch,
+        "throughput_per_s": throughput_per_s(result.samples_ms, result.settings.batch),
+    }
+
+
+def _found(search: Search) -> dict[str, Any]:
+    return {
+        "highest_per_s": search.highest_per_s,
+        "probes": [encode(probe) | {"met": probe.met} for probe in search.probes],
     }
 
 
@@ -79,7 +114,33 @@ def _report(document: Mapping[str, Any]) -> BenchReport:
         comparisons=tuple(comparisons),
         environment=machine,
         notes=TypeAdapter(tuple[str, ...]).validate_python(document["notes"]),
+        **_since_modes(document),
     )
+
+
+def _since_modes(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that documents of the first versions lack; what is absent keeps its default."""
+    kinds: dict[str, Any] = {
+        "mode": str, "scenario": str, "partial": bool, "fed": Fed | None, "conditions": Conditions | None,
+        "served": tuple[Served, ...], "searches": tuple[Search, ...],
+    }  # fmt: skip
+    found = {
+        name: TypeAdapter(kind).validate_python(document[name])
+        for name, kind in kinds.items()
+        if name in document
+    }
+    for served in found.get("served", ()):
+        _check_times(served.model, [served.samples_ms])
+    for search in found.get("searches", ()):
+        _check_probes(search)
+    return found
+
+
+def _check_probes(search: Search) -> None:
+    """Refuse counts that are none, or so large that to judge them would not end."""
+    for probe in search.probes:
+        if not (0 <= probe.late <= probe.queries <= _MOST_QUERIES and 0 < probe.rate_per_s < math.inf):
+            raise ValueError(f"{probe.late} of {probe.queries} queries at {probe.rate_per_s}/s is no probe")
 
 
 def _bench_result(entry: Mapping[str, Any], machine: dict[str, str]) -> BenchResult:
@@ -89,9 +150,14 @@ def _bench_result(entry: Mapping[str, Any], machine: dict[str, str]) -> BenchRes
             "environment": machine,
         }
     )
-    if not all(math.isfinite(ms) and ms > 0 for block in result.samples_ms for ms in block):
-        raise ValueError(f"a sample of {result.model!r} is not a positive number of milliseconds")
+    _check_times(result.model, result.samples_ms)
     return result
+
+
+def _check_times(model: str, blocks_ms: Blocks) -> None:
+    samples = [ms for block in blocks_ms for ms in block]
+    if not samples or not all(math.isfinite(ms) and ms > 0 for ms in samples):
+        raise ValueError(f"a sample of {model!r} is not a positive number of milliseconds, or there is none")
 
 
 def _comparison(entry: Mapping[str, Any]) -> Comparison:

@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -99,22 +100,43 @@ def _versions() -> dict[str, str]:
 
 
 def _gpu() -> dict[str, str]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
+    return gpu_facts(_GPU_FIELDS)
+
+
+def gpu_facts(fields: Sequence[str]) -> dict[str, str]:
+    """Return what nvidia-smi says: ``gpu0_name``, ``gpu0_driver_version`` ...; nothing where there is none.
+
+    Args:
+        fields: of ``nvidia-smi --query-gpu``; dots become underscores.
+    """
+    if shutil.which("nvidia-smi") is None:
         return {}
-    query = [program, f"--query-gpu={','.join(_GPU_FIELDS)}", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+        answer = answer_of("nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader")
     except (OSError, subprocess.SubprocessError) as error:
         return {"gpu": f"nvidia-smi failed: {error}"}
-    return _parsed_gpus(answer.stdout)
+    return _parsed_gpus(answer, fields)
 
 
-def _parsed_gpus(answer: str) -> dict[str, str]:
-    """Return ``gpu0_name``, ``gpu0_driver_version`` ... from one line of comma-separated fields per GPU."""
+def answer_of(program: str, *arguments: str) -> str:
+    """Return what a program prints.
+
+    Raises:
+        OSError: it is not installed, or does not start.
+        subprocess.SubprocessError: it failed, or did not end.
+    """
+    found = shutil.which(program)
+    if found is None:
+        raise FileNotFoundError(f"there is no {program}")
+    done = subprocess.run([found, *arguments], capture_output=True, text=True, timeout=20, check=True)
+    return done.stdout
+
+
+def _parsed_gpus(answer: str, fields: Sequence[str]) -> dict[str, str]:
+    """Read one line of comma-separated fields per GPU."""
     found = {}
     for index, line in enumerate(answer.strip().splitlines()):
-        for field, value in zip(_GPU_FIELDS, line.split(","), strict=False):
+        for field, value in zip(fields, line.split(","), strict=False):
             found[f"gpu{index}_{field.replace('.', '_')}"] = value.strip()
     return found
 

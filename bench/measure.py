@@ -19,11 +19,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bench.halt import NEVER, Halt
+
 Call = Callable[[], object]
 Progress = Callable[[str, int, int], None]
 """Told between blocks, never inside one: what was done, how many of those, out of how many."""
 
 _NS_PER_MS: Final = 1e6
+_KEPT_ROUNDS: Final = 2
+"""Rounds of an interrupted measurement that are worth keeping."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,9 @@ class MeasureSettings:
     max_warmup_runs: int = 100
 
 
+STANDARD: Final = MeasureSettings()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """What one model did.
@@ -80,8 +87,20 @@ class Clock:
     sleep_s: Callable[[float], None] = time.sleep
 
 
+CLOCK: Final = Clock()
+"""The machine's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Warm:
+class Warm:
+    """A model after its warm-up.
+
+    Attributes:
+        runs: calls until then.
+        typical_s: median of the last calls.
+        steady: whether the last two windows agreed.
+    """
+
     runs: int
     typical_s: float
     steady: bool
@@ -92,7 +111,8 @@ def measure(
     settings: MeasureSettings,
     *,
     progress: Progress = lambda what, done, total: None,
-    clock: Clock = Clock(),
+    clock: Clock = CLOCK,
+    halt: Halt = NEVER,
 ) -> dict[str, Measurement]:
     """Measure all models in interleaved blocks.
 
@@ -101,22 +121,30 @@ def measure(
         settings: how long and how carefully.
         progress: called between blocks.
         clock: where time comes from.
+        halt: what ends it early; the rounds that are whole then are kept.
 
     Returns:
-        One measurement per name, all with the same number of blocks.
+        One measurement per name, all with the same number of blocks; none where it was ended before the
+        second round was whole.
     """
-    warm: dict[str, _Warm] = {}
-    for done, (name, call) in enumerate(calls.items(), start=1):
-        warm[name] = _warm_up(call, settings, clock)
-        progress(f"warm-up {name}", done, len(calls))
-    rounds = _rounds([state.typical_s for state in warm.values()], settings)
-    runs = {name: _runs_per_block(state.typical_s, rounds, settings) for name, state in warm.items()}
+    warm: dict[str, Warm] = {}
     samples: dict[str, list[tuple[float, ...]]] = {name: [] for name in calls}
-    for done, name in enumerate(_order(list(calls), rounds), start=1):
-        samples[name].append(_block(calls[name], runs[name], settings, clock))
-        progress(f"block of {name}", done, rounds * len(calls))
+    with halt.guard():
+        for done, (name, call) in enumerate(calls.items(), start=1):
+            warm[name] = warm_up(call, settings, clock)
+            progress(f"warm-up {name}", done, len(calls))
+        rounds = _rounds([state.typical_s for state in warm.values()], settings)
+        runs = {name: _runs_per_block(state.typical_s, rounds, settings) for name, state in warm.items()}
+        for done, name in enumerate(_order(list(calls), rounds), start=1):
+            samples[name].append(_block(calls[name], runs[name], settings, clock))
+            progress(f"block of {name}", done, rounds * len(calls))
+    whole = min(map(len, samples.values()))
+    if halt.asked and whole < _KEPT_ROUNDS:
+        return {}
     return {
-        name: Measurement(blocks_ms=tuple(blocks), warmup_runs=warm[name].runs, notes=_notes(warm[name]))
+        name: Measurement(
+            blocks_ms=tuple(blocks[:whole]), warmup_runs=warm[name].runs, notes=warm_notes(warm[name])
+        )
         for name, blocks in samples.items()
     }
 
@@ -127,7 +155,7 @@ def rounds_of(
     runs: int,
     *,
     planned: int,
-    clock: Clock = Clock(),
+    clock: Clock = CLOCK,
 ) -> Iterator[dict[str, tuple[float, ...]]]:
     """Warm all models up, and return their rounds one by one, without end; the order alternates.
 
@@ -141,7 +169,7 @@ def rounds_of(
     Returns:
         Milliseconds per call of each model, round by round.
     """
-    warm = {name: _warm_up(call, settings, clock) for name, call in calls.items()}
+    warm = {name: warm_up(call, settings, clock) for name, call in calls.items()}
     count = {
         name: max(runs, _runs_per_block(state.typical_s, planned, settings)) for name, state in warm.items()
     }
@@ -154,8 +182,14 @@ def rounds_of(
     return rounds()
 
 
-def _warm_up(call: Call, settings: MeasureSettings, clock: Clock) -> _Warm:
-    """Call until the median of a window is within the tolerance of the median of the window before."""
+def warm_up(call: Call, settings: MeasureSettings, clock: Clock = CLOCK) -> Warm:
+    """Call until the median of a window is within the tolerance of the median of the window before.
+
+    Args:
+        call: runs the model once.
+        settings: windows, tolerance, and when to give up.
+        clock: where time comes from.
+    """
     start_ns = clock.now_ns()
     before = statistics.median(_timed(call, settings.window, clock))
     for runs in itertools.count(2 * settings.window, settings.window):
@@ -165,7 +199,7 @@ def _warm_up(call: Call, settings: MeasureSettings, clock: Clock) -> _Warm:
         if steady or runs + settings.window > settings.max_warmup_runs or spent_s > settings.budget_s:
             break
         before = after
-    return _Warm(runs=runs, typical_s=after / 1e3, steady=steady)
+    return Warm(runs=runs, typical_s=after / 1e3, steady=steady)
 
 
 def _rounds(typical_s: list[float], settings: MeasureSettings) -> int:
@@ -191,7 +225,7 @@ def _turn(names: list[str], number: int) -> list[str]:
 
 def _block(call: Call, runs: int, settings: MeasureSettings, clock: Clock) -> tuple[float, ...]:
     clock.sleep_s(settings.gap_s)
-    with _no_garbage_collection():
+    with no_garbage_collection():
         for _ in range(settings.discarded_runs):
             call()
         return _timed(call, runs, clock)
@@ -208,12 +242,13 @@ def _timed(call: Call, runs: int, clock: Clock) -> tuple[float, ...]:
     return tuple(times)
 
 
-def _notes(warm: _Warm) -> tuple[str, ...]:
+def warm_notes(warm: Warm) -> tuple[str, ...]:
+    """Return what is to be said of a warm-up: nothing where times were steady."""
     return () if warm.steady else (f"times were not steady after {warm.runs} warm-up calls",)
 
 
 @contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Let no collection fall into the block; what is dropped by reference count is freed all the same."""
     enabled = gc.isenabled()
     gc.disable()

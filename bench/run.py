@@ -1,40 +1,25 @@
-"""Benchmark several models on one runtime: per batch size, all sessions are open at once and interleaved."""
+"""Benchmark several models on one runtime: check what is asked for, measure it in a mode, report."""
 
-import contextlib
-import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from bench.candidates import Candidate
 from bench.comparison import BenchReport, compare_with_first
+from bench.conditions import warnings_of
 from bench.environment import environment
-from bench.measure import Call, Measurement, MeasureSettings, Progress, measure
-from bench.results import BenchResult, BenchSettings
+from bench.feeds import Feeds, feeds_for
+from bench.job import Findings, Job
+from bench.measure import STANDARD, MeasureSettings, Progress
+from bench.modes import MODES
+from bench.opening import Run
+from bench.readings import conditions_since, readings
 from compressor.base.bounds import require_memory
 from compressor.base.errors import UsageError
 from compressor.base.text import foreign
-from compressor.tasks.examples import example_arrays
 from compressor.zoo.inputs import InputSpec
-from export.backends import BACKENDS, Backend, Session, SessionOptions, require_device
+from export.backends import BACKENDS, SessionOptions, require_device
 
-SYNTHETIC_NOTE = "inputs are synthetic (seeded random noise); data-dependent models need real images"
-
-
-_STANDARD = MeasureSettings()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """What stays the same over all batch sizes."""
-
-    models: tuple[Candidate, ...]
-    backend: Backend
-    options: SessionOptions
-    settings: MeasureSettings
-    seed: int
-    environment: dict[str, str]
-    progress: Progress
+SYNTHETIC_NOTE = "inputs are synthetic (seeded random noise); data-dependent models need real images: --data"
 
 
 def bench(
@@ -43,11 +28,11 @@ def bench(
     backend: str,
     options: SessionOptions,
     batches: Sequence[int] = (1, 8),
-    settings: MeasureSettings = _STANDARD,
+    settings: MeasureSettings = STANDARD,
     seed: int = 0,
     progress: Progress = lambda what, done, total: None,
 ) -> BenchReport:
-    """Measure models against the first one.
+    """Measure the latency of models against the first one, on noise.
 
     A call is timed from arrays in host memory to arrays in host memory, on every backend alike.
 
@@ -65,25 +50,42 @@ def bench(
             unknown backend, or a bad file.
         BackendMissingError: the device is not usable.
     """
-    _check_request(models, batches, settings.budget_s)
-    chosen = BACKENDS.get(backend)
-    require_device(chosen, options.device)
-    run = _Run(
-        models=tuple(models),
-        backend=chosen,
-        options=options,
-        settings=settings,
-        seed=seed,
-        environment=environment(),
-        progress=progress,
-    )
-    results = [result for batch in batches for result in _bench_batch(run, batch)]
-    notes = (SYNTHETIC_NOTE, *_load_note(run.environment))
+    job = Job(
+        models=tuple(models), backend=backend, options=options, batches=tuple(batches), settings=settings,
+        seed=seed, progress=progress,
+    )  # fmt: skip
+    return carry_out(job)
+
+
+def carry_out(job: Job, mode: str = "latency") -> BenchReport:
+    """Measure what a job asks for, in a mode of `bench.modes.MODES`; what ``job.halt`` ends early is partial.
+
+    Raises:
+        UsageError: what `bench` refuses, an unknown mode, or what the mode does not do.
+        BackendMissingError: the device is not usable.
+    """
+    way = MODES.get(mode)
+    _check_request(job.models, way.batches(job.batches, job.load), job.settings.budget_s)
+    chosen = BACKENDS.get(job.backend)
+    require_device(chosen, job.options.device)
+    machine, before, found = environment(), readings(), Findings()
+    feeds = Feeds(seed=job.seed, images={})
+    with job.halt.guard():
+        feeds = feeds_for(job.models, job.data, job.options, job.seed)
+        way.measure(Run(job=job, backend=chosen, feeds=feeds, environment=machine), found)
+    conditions = conditions_since(before)
     return BenchReport(
-        results=tuple(results),
-        comparisons=compare_with_first(results, seed=seed),
-        environment=run.environment,
-        notes=notes,
+        results=tuple(found.results),
+        comparisons=compare_with_first(found.results, seed=job.seed),
+        environment=machine,
+        notes=(*_input_note(feeds), *_load_note(machine), *warnings_of(conditions), *found.notes),
+        mode=mode,
+        scenario=way.scenario,
+        partial=job.halt.asked,
+        fed=feeds.fed,
+        conditions=conditions,
+        served=tuple(found.served),
+        searches=tuple(found.searches),
     )
 
 
@@ -128,56 +130,10 @@ def _in_words(inputs: InputSpec) -> str:
     return ", ".join("x".join(map(str, shape)) for shape in inputs.shapes)
 
 
-def _bench_batch(run: _Run, batch: int) -> list[BenchResult]:
-    with contextlib.ExitStack() as stack:
-        calls: dict[str, Call] = {}
-        for model in run.models:
-            session = stack.enter_context(model.opened(run.backend, run.options))
-            calls[model.name] = _call(session, model, batch, run.seed)
-        measured = measure(calls, run.settings, progress=run.progress)
-    return [_result(run, model, batch, measured) for model in run.models]
-
-
-def _call(session: Session, model: Candidate, batch: int, seed: int) -> Call:
-    arrays = example_arrays(model.inputs, batch, seed=(seed, batch))
-    if len(arrays) != len(session.input_names):
-        raise UsageError(
-            f"{model.name} takes {', '.join(session.input_names)}, but {len(arrays)} shapes are known",
-            "give one shape per input",
-        )
-    return functools.partial(session.run, dict(zip(session.input_names, arrays, strict=True)))
-
-
-def _result(run: _Run, model: Candidate, batch: int, measured: Mapping[str, Measurement]) -> BenchResult:
-    measurement = measured[model.name]
-    settings = BenchSettings(
-        backend=run.backend.name,
-        device=run.options.device,
-        precision=model.precision,
-        threads=run.options.threads,
-        batch=batch,
-        blocks=len(measurement.blocks_ms),
-        runs_per_block=len(measurement.blocks_ms[0]),
-        warmup_runs=measurement.warmup_runs,
-        discarded_runs=run.settings.discarded_runs,
-        gap_ms=run.settings.gap_s * 1e3,
-        budget_s=run.settings.budget_s,
-        seed=run.seed,
-        shapes=model.inputs.shapes,
-    )
-    return BenchResult(
-        model=model.name,
-        digest=model.digest,
-        settings=settings,
-        samples_ms=measurement.blocks_ms,
-        environment=run.environment,
-        notes=(*measurement.notes, *_tail_note(measurement)),
-    )
-
-
-def _tail_note(measurement: Measurement) -> tuple[str, ...]:
-    calls = sum(len(block) for block in measurement.blocks_ms)
-    return () if calls >= 100 else ("p99 rests on fewer than 100 calls",)
+def _input_note(feeds: Feeds) -> tuple[str, ...]:
+    if feeds.fed is None:
+        return (SYNTHETIC_NOTE,)
+    return (feeds.fed.describe(),)
 
 
 def _load_note(machine: Mapping[str, str]) -> tuple[str, ...]:

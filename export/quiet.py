@@ -27,6 +27,7 @@ def captured_output() -> Iterator[Captured]:
     Descriptors belong to the process: what other threads print meanwhile is collected too.
     """
     captured = Captured()
+    caught: list[warnings.WarningMessage] = []  # an interruption may come before they are caught
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
         try:
             with (

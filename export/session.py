@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Literal, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from compressor.base.errors import UsageError
 
 Array = npt.NDArray[np.generic]
 Feed = Mapping[str, Array]
+
+Spinning = Literal["default", "stopped"]
 
 OPEN = -1
 """A size that is not fixed."""
@@ -69,8 +71,10 @@ class Session(ABC):
         input_names: names to feed, in the order of the model's positional inputs.
         output_names: names that `run` returns, in the model's order.
         device: where it really runs.
+        spinning: what its idle threads do after a call; see `export.backends.SessionOptions`.
     """
 
+    spinning: Spinning = "default"
     what: ClassVar[str] = "the model"
     remedy: ClassVar[str] = "feed that, or export the model for what is fed"
 

@@ -111,6 +111,23 @@ class Echo:
 ECHO = BACKENDS.register("echo")(Echo())
 """
 
+MODE = """
+from bench.interleaved import interleaved
+from bench.modes import MODES
+
+class Single:
+    scenario = "SingleStream"
+
+    def batches(self, asked, load):
+        load.refuse()
+        return (1,)
+
+    def measure(self, run, found):
+        found.results += interleaved(run, 1)
+
+SINGLE = MODES.register("single")(Single())
+"""
+
 ROUNDED = """
 from dataclasses import replace
 from compressor.criteria import CRITERIA
@@ -137,6 +154,7 @@ MADE: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "criterion": ("linf = linf:LInf", {"linf.py": shown("CRITERIA.register")}),
     "dataset": ("stripes = stripes:stripes", {"stripes.py": DATASET}),
     "method": ("best_of = best_of:best_of", {"best_of.py": shown("METHODS.register")}),
+    "mode": ("single = single:SINGLE", {"single.py": MODE}),
     "operation rule": ("outside.doubled = doubled:doubled", {"doubled.py": RULE}),
     "plan step": (
         "round_weights = round_weights:RoundWeights",

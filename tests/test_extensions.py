@@ -60,6 +60,7 @@ def test_help_lists_what_was_added(outside: Path) -> None:
     assert {"blocks", "macs"} <= listed["--budget"]
     assert {"stripes", "digits"} <= listed["--data"]
     assert {"echo", "onnxruntime"} <= listed["--backend"]
+    assert {"single", "latency", "server"} <= listed["--mode"]
 
 
 def test_conformance_tests_try_what_was_added(outside: Path) -> None:
@@ -115,8 +116,10 @@ def test_a_data_set_and_a_task_work(outside: Path) -> None:
     assert "an exam has no digits" in done.stderr
 
 
-def test_a_runtime_works(outside: Path) -> None:
-    report = document("bench minute minute_exam --backend echo --batch 1 --seconds 0.05 --threads 1", outside)
+def test_a_runtime_and_a_mode_work(outside: Path) -> None:
+    words = "bench minute minute_exam --backend echo --mode single --seconds 0.05 --threads 1"
+    report = document(words, outside)
+    assert (report["mode"], len(report["results"])) == ("single", 2)
     assert {result["settings"]["backend"] for result in report["results"]} == {"echo"}
     assert "echo" in said("doctor", outside)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from compressor.cli.options import (
+    DataOpt,
     DetectionsOpt,
     DeviceOpt,
     InputOpt,
@@ -27,7 +28,35 @@ def bench(
     backend: Annotated[
         str, typer.Option("--backend", help="Runtimes, separated by commas: {backend}.")
     ] = "onnxruntime",
-    batch: Annotated[str, typer.Option("--batch", help="Images per call, separated by commas.")] = "1,8",
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            "--batch",
+            help="Images per call, separated by commas: 1,8 where not given; a server's queries have 1, and a"
+            " sweep for throughput doubles from 1.",
+            show_default=False,
+        ),
+    ] = None,
+    mode: Annotated[str, typer.Option("--mode", help="What is measured: {mode}.")] = "latency",
+    rate_per_s: Annotated[
+        float | None,
+        typer.Option("--rate-per-s", help="Server: queries a second, on average.", show_default=False),
+    ] = None,
+    p99_ms: Annotated[
+        float | None,
+        typer.Option(
+            "--p99-ms",
+            help="Server: find the highest rate whose p99, waiting included, stays below.",
+            show_default=False,
+        ),
+    ] = None,
+    queries: Annotated[
+        int | None,
+        typer.Option(
+            "--queries", help="Server: of a rate; 1000 where not given, 662 at least.", show_default=False
+        ),
+    ] = None,
+    data: DataOpt = None,
     threads: ThreadsOpt = None,
     device: DeviceOpt = "cpu",
     against: Annotated[
@@ -48,17 +77,26 @@ def bench(
 ) -> None:
     """Measure MODELS: p50, p90, p99, throughput, and the speed-up with its 95 % interval.
 
+    --mode throughput doubles the batch until that gains nothing, --mode server lets queries come at random.
+    Inputs are noise, or with --data test images: what a detector finds decides its time in --graph full.
+    Ctrl-C ends with what was measured until then, says so, and exits with 130.
+
     Examples: compress bench dense half --backend onnxruntime --batch 1,8 --threads 2;
-    compress bench dense.onnx half.onnx --batch 1 --json
+    compress bench dense.onnx half.onnx --batch 1 --json;
+    compress bench dense.onnx half.onnx --mode throughput;
+    compress bench half.onnx --mode server --rate-per-s 50 --p99-ms 40;
+    compress bench full.onnx --batch 1 --data coco:coco
     """
     names = [against, *models] if against else models
+    batches = batches_of(batch) if batch else None
     from compressor.cli.bench_run import Request, run
 
     run(
         Request(
-            models=tuple(names), backends=tuple(backend.split(",")), batches=batches_of(batch),
+            models=tuple(names), backends=tuple(backend.split(",")), batches=batches,
             threads=threads, device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
             trust_code=trust_code,
-            levers={"proposals": proposals, "detections": detections},
+            levers={"proposals": proposals, "detections": detections}, mode=mode, data=data,
+            rate_per_s=rate_per_s, p99_ms=p99_ms, queries=queries,
         )
     )  # fmt: skip

@@ -5,15 +5,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
+import typer
 
 from bench.candidates import Candidate, candidate, file_candidate
 from bench.comparison import BenchReport
+from bench.conditions import spanning
 from bench.document import report_to_json
+from bench.halt import Halt
+from bench.job import Job, Load
 from bench.measure import MeasureSettings
-from bench.run import bench as measure_models
+from bench.modes import MODES
+from bench.run import carry_out
 from bench.table import render
 from compressor.artifact import Artifact, architecture_of, is_artifact, opening, read_manifest
 from compressor.artifact.opening import Levers
@@ -23,6 +25,8 @@ from compressor.base.files import exists, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
+from compressor.cli.bench_progress import telling
+from compressor.cli.process import Interrupted
 from compressor.cli.sources import announce, open_model, parse_shapes, trust_in, wanted
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device
@@ -35,7 +39,7 @@ class Request:
 
     models: tuple[str, ...]
     backends: tuple[str, ...]
-    batches: tuple[int, ...]
+    batches: tuple[int, ...] | None
     threads: int | None
     device: str
     budget_s: float
@@ -46,6 +50,16 @@ class Request:
     trust_code: bool
     save: Path | None
     followed: str | None = None
+    mode: str = "latency"
+    data: str | None = None
+    rate_per_s: float | None = None
+    p99_ms: float | None = None
+    queries: int | None = None
+
+    @property
+    def load(self) -> Load:
+        """What a server is asked for."""
+        return Load(rate_per_s=self.rate_per_s, p99_ms=self.p99_ms, queries=self.queries)
 
     @property
     def trust(self) -> Trust:
@@ -54,14 +68,21 @@ class Request:
 
 
 def run(request: Request) -> None:
-    """Carry out a request and print its result."""
+    """Carry out a request and print its result; what an interruption left is printed as well.
+
+    Raises:
+        typer.Exit: with 130, it was interrupted after something had been measured.
+        Interrupted: nothing had been.
+    """
+    halt = Halt(by=(Interrupted, KeyboardInterrupt))
     if request.save and exists(request.save):
         raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
+    MODES.get(request.mode).batches(request.batches, request.load)  # refuses before anything is exported
     for name in request.backends:
         require_device(BACKENDS.get(name), request.device)
     with owned(request.save) if request.save else nullcontext(), scratch() as folder:
         sources = sources_of(request)
-        report = joined([_measured(request, sources, name, folder) for name in request.backends])
+        report = _report(request, sources, folder, halt)
         document = report_to_json(report)
         if request.save:
             write_json(request.save, document)
@@ -69,6 +90,24 @@ def run(request: Request) -> None:
         output.print_json(document)
     else:
         output.show(render(report))
+    if report.partial:
+        output.say("Interrupted: this is what was measured until then.")
+        raise typer.Exit(130)
+
+
+def _report(
+    request: Request, sources: Mapping[str, Path | Artifact], scratch: Path, halt: Halt
+) -> BenchReport:
+    reports = []
+    with halt.guard():
+        for name in request.backends:
+            reports.append(_measured(request, sources, name, scratch, halt))
+            if halt.asked:
+                break
+    kept = [report for report in reports if not report.empty]
+    if not kept:
+        raise Interrupted
+    return replace(joined(kept), partial=halt.asked)
 
 
 def sources_of(request: Request) -> dict[str, Path | Artifact]:
@@ -109,25 +148,25 @@ def joined(reports: Sequence[BenchReport]) -> BenchReport:
         reports[0],
         results=tuple(r for report in reports for r in report.results),
         comparisons=tuple(c for report in reports for c in report.comparisons),
+        served=tuple(s for report in reports for s in report.served),
+        searches=tuple(s for report in reports for s in report.searches),
+        notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
+        conditions=spanning([report.conditions for report in reports if report.conditions]),
     )
 
 
 def _measured(
-    request: Request, sources: Mapping[str, Path | Artifact], backend: str, scratch: Path
+    request: Request, sources: Mapping[str, Path | Artifact], backend: str, scratch: Path, halt: Halt
 ) -> BenchReport:
     candidates = [candidate_of(name, sources[name], backend, request, scratch) for name in request.models]
     options = SessionOptions(device=request.device, threads=request.threads, trust=request.trust)
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal
-    ) as bar:
-        task = bar.add_task(backend)
-        return measure_models(
-            candidates, backend=backend, options=options, batches=request.batches,
-            settings=MeasureSettings(budget_s=request.budget_s), seed=request.seed,
-            progress=lambda what, done, total: bar.update(
-                task, description=escape(foreign(what)), completed=done, total=total
-            ),
+    with telling(backend) as (progress, say):
+        job = Job(
+            models=tuple(candidates), backend=backend, options=options, batches=request.batches,
+            settings=MeasureSettings(budget_s=request.budget_s), seed=request.seed, data=request.data,
+            load=request.load, progress=progress, say=say, halt=halt,
         )  # fmt: skip
+        return carry_out(job, request.mode)
 
 
 def candidate_of(

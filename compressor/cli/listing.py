@@ -15,6 +15,7 @@ PACKAGES: Final = {
     "criterion": "compressor.criteria",
     "dataset": "compressor.data",
     "method": "compressor.methods",
+    "mode": "bench.modes",
     "price": "compressor.rates.prices",
 }
 """Kind of a registry -> the package whose files fill it; the registries themselves import torch."""

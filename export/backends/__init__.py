@@ -9,11 +9,11 @@ from compressor.base.devices import check_device
 from compressor.base.errors import BackendMissingError, UsageError
 from compressor.base.registry import Registry
 from compressor.zoo import NOBODY, Trust
-from export.session import Array, Feed, Session
+from export.session import Array, Feed, Session, Spinning
 
 __all__ = [
-    "BACKENDS", "Array", "Backend", "Feed", "Session", "SessionOptions", "check_device", "file_suffixes",
-    "require_device", "usual_backends",
+    "BACKENDS", "Array", "Backend", "Feed", "Session", "SessionOptions", "Spinning", "check_device",
+    "file_suffixes", "require_device", "usual_backends",
 ]  # fmt: skip
 
 
@@ -25,6 +25,9 @@ class SessionOptions:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         threads: intra-op threads on the CPU; None leaves the choice to the runtime.
         trust: whose factories an artifact may bring in.
+        spinning: ``default`` is the runtime's own habit. ``stopped`` asks that idle threads give up their
+            cores at the end of a call, which is fair where several sessions take turns; a session says
+            whether it does.
 
     Raises:
         UsageError: an unknown device, or fewer than one thread.
@@ -33,6 +36,7 @@ class SessionOptions:
     device: str = "cpu"
     threads: int | None = None
     trust: Trust = NOBODY
+    spinning: Spinning = "default"
 
     def __post_init__(self) -> None:
         check_device(self.device)

@@ -100,7 +100,9 @@ class OrtBackend:
                 cause = error
             else:
                 kind = OrtSession if options.device == "cpu" else BoundOrtSession
-                return kind(session, options.device)
+                opened = kind(session, options.device)
+                opened.spinning = options.spinning
+                return opened
         raise _open_error(model, options, cause, chatter.text) from cause
 
 
@@ -119,6 +121,8 @@ def _session(model: str | bytes, options: SessionOptions) -> Any:
     settings = onnxruntime.SessionOptions()
     if options.threads is not None:
         settings.intra_op_num_threads = options.threads
+    if options.spinning == "stopped":
+        settings.add_session_config_entry("session.force_spinning_stop", "1")
     arguments: dict[str, str] = {}
     if provider != _PROVIDERS["cpu"]:
         settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

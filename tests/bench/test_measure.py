@@ -1,8 +1,10 @@
 import gc
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from bench.halt import Halt
 from bench.measure import Clock, MeasureSettings, measure
 
 
@@ -151,3 +153,47 @@ def test_progress_is_told_between_blocks() -> None:
 def test_the_real_clock_measures_real_calls() -> None:
     found = measure({"m": lambda: sum(range(200))}, MeasureSettings(budget_s=0.02, gap_s=0.0))
     assert all(ms > 0 for block in found["m"].blocks_ms for ms in block)
+
+
+def interrupted(machine: Machine, name: str, ms: float, calls: int) -> Callable[[], None]:
+    """Return a model at whose call number ``calls`` somebody presses Ctrl-C."""
+    model, left = machine.model(name, always(ms)), itertools.count(calls, -1)
+
+    def call() -> None:
+        if next(left) == 0:
+            raise KeyboardInterrupt
+        model()
+
+    return call
+
+
+def test_whole_rounds_before_an_interruption_are_kept() -> None:
+    """A and B warm up in 10 calls each, and a block is 2 discarded calls and some timed ones."""
+    machine = Machine()
+    undisturbed = {name: machine.model(name, always(10.0)) for name in "ab"}
+    settings = MeasureSettings(budget_s=1.0)
+    found = measure(undisturbed, settings, clock=machine.clock)
+    block, warmup = 2 + len(found["a"].blocks_ms[0]), found["b"].warmup_runs
+    for rounds, kept in ((1.5, 0), (2.5, 2), (6.2, 6)):
+        machine, halt = Machine(), Halt(by=(KeyboardInterrupt,))
+        calls = {
+            "a": machine.model("a", always(10.0)),
+            "b": interrupted(machine, "b", 10.0, warmup + int(rounds * block)),
+        }
+        found = measure(calls, settings, clock=machine.clock, halt=halt)
+        assert halt.asked
+        assert [len(entry.blocks_ms) for entry in found.values()] == ([kept, kept] if kept else [])
+
+
+def test_an_interruption_while_warming_up_leaves_nothing() -> None:
+    machine, halt = Machine(), Halt(by=(KeyboardInterrupt,))
+    calls = {"a": machine.model("a", always(10.0)), "b": interrupted(machine, "b", 10.0, 3)}
+    assert measure(calls, MeasureSettings(), clock=machine.clock, halt=halt) == {}
+    assert halt.asked
+
+
+def test_who_does_not_ask_for_it_gets_the_interruption_itself() -> None:
+    machine = Machine()
+    with pytest.raises(KeyboardInterrupt):
+        measure({"a": interrupted(machine, "a", 10.0, 30)}, MeasureSettings(), clock=machine.clock)
+    assert gc.isenabled()

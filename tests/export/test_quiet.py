@@ -50,3 +50,13 @@ def test_buffered_text_stays_on_its_side_of_the_block() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert done.stdout == "before\nafter\n"
     assert set(done.stderr.splitlines()) == {"inside", "native", "held stream"}
+
+
+def test_an_interruption_on_the_way_in_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: int) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "dup2", interrupted)
+    with pytest.raises(KeyboardInterrupt), captured_output():
+        pass

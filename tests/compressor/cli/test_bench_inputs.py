@@ -79,6 +79,12 @@ def test_the_precision_is_the_files_own(
     assert [r["settings"]["precision"] for r in json.loads(out)["results"]] == ["fp32", "fp16"]
     out, _ = compress("bench", "p32.onnx", "ours.onnx", *QUICK)
     assert "ours.onnx (fp16)" in out
+    eight = ("--precision", "int8", "--calib", "digits", "--calib-images", "8", "-o", "ours8.onnx")
+    compress("export", "mine:net", "--input", "3x16x16", *eight)
+    out, _ = compress("bench", "mine:net", "ours8.onnx", "p8.onnx", *QUICK, "--json")
+    assert [r["settings"]["precision"] for r in json.loads(out)["results"]] == ["fp32", "int8", "int8"]
+    out, _ = compress("bench", "ours8.onnx", *QUICK, "--backend", "openvino,onnxruntime")
+    assert out.count("ours8.onnx (int8)") == 2
     for name, seen in (("p16.onnx", "fp16"), ("p8.onnx", "int8")):
         model = onnx.load(place / name)
         del model.metadata_props[:]  # somebody else's file

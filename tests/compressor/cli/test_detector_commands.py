@@ -141,6 +141,10 @@ def test_torchvisions_own_graph_takes_one_image_at_a_time(folder: Path) -> None:
     assert scores[0]["box50"] == pytest.approx(scores[1]["box50"], abs=2)
     done = compress("bench", "small.onnx", "full.onnx", "--batch", 2, cwd=folder, code=2)
     assert "takes at most 1 image" in done.stderr
+    options = ["--batch", 1, "--threads", 1, "--seconds", 0.05, "--data", "coco:coco"]
+    document = answer("bench", "small.onnx", "full.onnx", *options, cwd=folder)
+    assert document["fed"]["images"] == 3
+    assert [result["model"] for result in document["results"]] == ["small.onnx", "full.onnx"]
 
 
 def test_suppression_by_the_operator(folder: Path) -> None:

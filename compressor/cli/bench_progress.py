@@ -1,0 +1,45 @@
+"""What people see while ``compress bench`` measures: a moving line on a terminal, lines elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+
+from bench.job import Say
+from bench.measure import Progress as Tell
+from compressor.base.text import foreign
+from compressor.cli import output
+
+_SILENT_S: Final = 10.0
+
+
+@contextmanager
+def telling(title: str) -> Iterator[tuple[Tell, Say]]:
+    """Yield what is told how far it is, between blocks, and what is told of everything that is finished."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _now_and_then(), output.say
+        return
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(escape(title))
+
+        def moved(what: str, done: int, total: int) -> None:
+            bar.update(task, description=escape(foreign(what)), completed=done, total=total)
+
+        yield moved, lambda words: bar.console.print(escape(foreign(words)), highlight=False)
+
+
+def _now_and_then() -> Tell:
+    last = time.monotonic()
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _SILENT_S:
+            last = time.monotonic()
+            output.say(f"{what}, {done} of {total}")
+
+    return tell
