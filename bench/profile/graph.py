@@ -19,6 +19,8 @@ from export.precision.files import read_graph
 from export.precision.regions import LAYERS, is_constant
 
 _SCOPES: Final = "pkg.torch.onnx.name_scopes"
+_NO_SCOPE: Final = "_empty_nn_module_stack_from_metadata_hook"
+"""What the exporter writes where it does not know."""
 _FAR: Final = 12
 """Nodes that one of a runtime may have swallowed between a layer and its own end."""
 
@@ -163,7 +165,7 @@ def module_of(node: ir.Node) -> str:
     if dot:
         return stem
     scopes = _scopes(node.metadata_props.get(_SCOPES, "[]"))
-    return scopes[-2] if len(scopes) > 1 else ""
+    return scopes[-2] if len(scopes) > 1 and scopes[-2] != _NO_SCOPE else ""
 
 
 def _scopes(text: str) -> list[str]:

@@ -2,20 +2,19 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Final
 
-from bench.candidates import Candidate
+from bench.candidates import Candidate, Say
 from bench.profile.alignment import block_of
 from bench.profile.graph import Graph
 from bench.profile.lints import Lint, Subject, found_in
-from bench.profile.lints.launch import TINY_MS
+from bench.profile.lints.launch import many_tiny
 from bench.profile.nodes import Node, placed
 from bench.profile.probes import Probes
-from bench.profile.runtimes import Array, Sampling
+from bench.profile.runtimes import Array, Sampling, profiler_of
 from compressor.base.bounds import require_memory
 from compressor.base.errors import UsageError
 from compressor.base.text import foreign
@@ -86,12 +85,11 @@ class Profile:
         """What the times are, and what makes them less trustworthy."""
         name = foreign(self.candidate.name)
         words = (
-            f"{name}: nodes have their smallest times of {self.calls} calls, together {self.total_ms:.4g} ms; "
-            f"a whole call without the profiler takes {self.call_ms:.4g} ms"
+            f"{name}: nodes have their smallest times of {self.calls} calls, together {self.total_ms:.4g} "
+            f"ms; a whole call without the profiler takes {self.call_ms:.4g} ms"
         )
-        tiny = median(node.ms for node in self.nodes) < TINY_MS
-        doubt = f"{name}: most nodes take under 50 us, which the profiler slows: trust order, not size"
-        return (words, doubt) if tiny else (words,)
+        doubt = f"{name}: many nodes take under 50 us, which the profiler slows: trust order, not size"
+        return (words, doubt) if many_tiny(self.nodes) else (words,)
 
 
 def profile(candidate: Candidate, settings: ProfileSettings, probes: Probes) -> Profile:
@@ -126,6 +124,20 @@ def profile(candidate: Candidate, settings: ProfileSettings, probes: Probes) -> 
     )  # fmt: skip
 
 
+def profiles_of(candidates: Sequence[Candidate], settings: ProfileSettings, say: Say) -> list[Profile]:
+    """Profile models one after the other; see `profile`.
+
+    Raises:
+        UsageError: the backend cannot say the time of its nodes.
+    """
+    probes = Probes(profiler=profiler_of(settings.backend), threads=settings.threads)
+    profiles = []
+    for number, candidate in enumerate(candidates, start=1):
+        say(f"profiling {foreign(candidate.name)} ({number} of {len(candidates)})")
+        profiles.append(profile(candidate, settings, probes))
+    return profiles
+
+
 def _check(candidate: Candidate, settings: ProfileSettings) -> None:
     most = candidate.inputs.max_batch
     if settings.batch < 1 or (most is not None and settings.batch > most):
@@ -146,8 +158,8 @@ def _warm(candidate: Candidate, settings: ProfileSettings) -> tuple[Mapping[str,
         arrays = example_arrays(candidate.inputs, settings.batch, seed=(settings.seed, settings.batch))
         if len(arrays) != len(session.input_names):
             raise UsageError(
-                f"{foreign(candidate.name)} takes {len(session.input_names)} inputs, and {len(arrays)} shapes "
-                "are known",
+                f"{foreign(candidate.name)} takes {len(session.input_names)} inputs, and {len(arrays)} "
+                "shapes are known",
                 "give one shape per input: --input.",
             )
         feed = dict(zip(session.input_names, arrays, strict=True))

@@ -13,6 +13,7 @@ from bench.candidates import Candidate, candidate, file_candidate
 from bench.comparison import BenchReport
 from bench.document import report_to_json
 from bench.measure import MeasureSettings
+from bench.profile.run import ProfileSettings
 from bench.run import bench as measure_models
 from bench.table import render
 from compressor.artifact import Artifact, architecture_of, is_artifact, opening, read_manifest
@@ -22,7 +23,7 @@ from compressor.base.errors import UsageError
 from compressor.base.files import exists, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
-from compressor.cli import output
+from compressor.cli import bench_why, output
 from compressor.cli.sources import announce, open_model, parse_shapes, trust_in, wanted
 from compressor.zoo import Trust
 from export.backends import BACKENDS, SessionOptions, file_suffixes, require_device
@@ -46,6 +47,7 @@ class Request:
     trust_code: bool
     save: Path | None
     followed: str | None = None
+    why: bool = False
 
     @property
     def trust(self) -> Trust:
@@ -59,16 +61,31 @@ def run(request: Request) -> None:
         raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
     for name in request.backends:
         require_device(BACKENDS.get(name), request.device)
+    if request.why:
+        bench_why.require(request.backends, request.device)
     with owned(request.save) if request.save else nullcontext(), scratch() as folder:
         sources = sources_of(request)
         report = joined([_measured(request, sources, name, folder) for name in request.backends])
         document = report_to_json(report)
+        reasons = _reasons(request, sources, report, folder) if request.why else ()
+        document |= bench_why.document(reasons) if request.why else {}
         if request.save:
             write_json(request.save, document)
     if request.json:
         output.print_json(document)
     else:
-        output.show(render(report))
+        output.show(render(report), *(bench_why.tables(reasons) if request.why else ()))
+
+
+def _reasons(
+    request: Request, sources: Mapping[str, Path | Artifact], report: BenchReport, scratch: Path
+) -> tuple[bench_why.Finding, ...]:
+    settings = ProfileSettings(
+        backend=request.backends[0], threads=request.threads, seconds=request.budget_s, seed=request.seed
+    )
+    return bench_why.found(
+        report, lambda name, backend: candidate_of(name, sources[name], backend, request, scratch), settings
+    )
 
 
 def sources_of(request: Request) -> dict[str, Path | Artifact]:

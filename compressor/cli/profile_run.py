@@ -4,11 +4,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.candidates import Candidate
 from bench.environment import environment
 from bench.profile.document import notes_of, profiles_to_json
-from bench.profile.probes import Probes
-from bench.profile.run import Profile, ProfileSettings, profile
+from bench.profile.run import Profile, ProfileSettings, profiles_of
 from bench.profile.runtimes import profiler_of
 from bench.profile.table import tables
 from compressor.base.documents import write_json
@@ -70,17 +68,7 @@ def _profiled(request: Request, folder: Path) -> list[Profile]:
         backend=request.backend, threads=request.threads, batch=request.batch, seconds=request.seconds,
         seed=request.seed,
     )  # fmt: skip
-    return profiles_of(candidates, settings)
-
-
-def profiles_of(candidates: list[Candidate], settings: ProfileSettings) -> list[Profile]:
-    """Profile models one after the other, and say which is at work."""
-    probes = Probes(profiler=profiler_of(settings.backend), threads=settings.threads)
-    profiles = []
-    for number, candidate in enumerate(candidates, start=1):
-        output.say(f"profiling {foreign(candidate.name)} ({number} of {len(candidates)})")
-        profiles.append(profile(candidate, settings, probes))
-    return profiles
+    return profiles_of(candidates, settings, output.say)
 
 
 def _as_bench(request: Request) -> bench_run.Request:

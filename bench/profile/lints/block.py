@@ -1,9 +1,13 @@
 """Concatenations and pools, which stay in the blocked layout only for whole blocks."""
 
+from typing import Final
+
 from bench.profile.lints import LINTS, Lint, Subject
 from bench.profile.nodes import Node
 
-_IMAGE = 4
+_IMAGE: Final = 4
+_WORTH: Final = 0.001
+"""Smallest share of the time that is worth a word."""
 
 
 @LINTS.register("block")
@@ -18,7 +22,13 @@ def block(subject: Subject) -> list[Lint]:
 def _breaks(node: Node, block: int) -> bool:
     whole = node.kind == "Concat" or node.kind.endswith("Pool")
     images = [shape for shape in node.inputs if len(shape) == _IMAGE]
-    if not whole or node.blocked or len(images) < len(node.inputs) or _along_an_axis(node):
+    if (
+        not whole
+        or node.blocked
+        or node.share < _WORTH
+        or len(images) < len(node.inputs)
+        or _along_an_axis(node)
+    ):
         return False
     return any(shape[1] % block for shape in images)
 

@@ -1,17 +1,19 @@
 """Layers that wait for memory."""
 
+from typing import Final
+
 from bench.profile.lints import LINTS, Lint, Subject
 from bench.profile.nodes import Node
 
-_WORTH = 0.02
+_WORTH: Final = 0.02
 """Smallest share of the time that is looked at."""
-_MOST = 0.5
+_MOST: Final = 0.5
 """Share of a node's time that its bytes alone explain."""
 
 
 @LINTS.register("memory")
 def memory(subject: Subject) -> list[Lint]:
-    """Name nodes whose bytes, at this machine's bandwidth, take most of their time, and more than their MACs."""
+    """Name nodes whose bytes take most of their time at this machine's bandwidth, more than their MACs."""
     large = [node for node in subject.nodes if node.share >= _WORTH and node.bytes and not node.reorders]
     if not large:
         return []

@@ -1,8 +1,10 @@
 """Layers of a file in fewer bits that compute in more."""
 
+from typing import Final
+
 from bench.profile.lints import LINTS, Lint, Subject
 
-_LOW = ("fp16", "bf16", "int8")
+_LOW: Final = ("fp16", "bf16", "int8")
 
 
 @LINTS.register("precision")

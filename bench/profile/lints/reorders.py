@@ -1,8 +1,10 @@
 """Nodes that only arrange memory anew."""
 
+from typing import Final
+
 from bench.profile.lints import LINTS, Lint, Subject
 
-_USUAL = 2
+_USUAL: Final = 2
 """A way in and a way out, which every network has."""
 
 

@@ -1,8 +1,10 @@
 """Widths that are no multiples of the block, and what rounding them would give."""
 
+from typing import Final
+
 from bench.profile.lints import LINTS, Lint, Subject
 
-_WORTH = 0.01
+_WORTH: Final = 0.01
 """Smallest share of the time that is worth a word."""
 
 
