@@ -127,7 +127,7 @@ class Graph:
 
 def _operators(kind: str) -> frozenset[str]:
     """Return the operators of ONNX that a runtime's word may mean; none where it is no layer."""
-    if "ConvTranspose" in kind or kind.startswith("Deconv"):
+    if any(word in kind for word in ("ConvTranspose", "Deconvolution", "BackpropData")):
         return frozenset({"ConvTranspose"})
     if "Conv" in kind:
         return frozenset({"Conv"})

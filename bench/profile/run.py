@@ -128,8 +128,15 @@ def profiles_of(candidates: Sequence[Candidate], settings: ProfileSettings, say:
     """Profile models one after the other; see `profile`.
 
     Raises:
-        UsageError: the backend cannot say the time of its nodes.
+        UsageError: the backend cannot say the time of its nodes, or the models take different inputs.
     """
+    for other in candidates[1:]:
+        if other.inputs.shapes != candidates[0].inputs.shapes:
+            raise UsageError(
+                f"{foreign(other.name)} takes {other.inputs.shapes}, {foreign(candidates[0].name)} "
+                f"{candidates[0].inputs.shapes}: their times say nothing of each other",
+                "export both for one size, or give --input for models that can follow it.",
+            )
     probes = Probes(profiler=profiler_of(settings.backend), threads=settings.threads)
     profiles = []
     for number, candidate in enumerate(candidates, start=1):
