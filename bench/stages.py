@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from bench.profile.runtimes import Sampling
 from bench.profile.runtimes.onnxruntime import events, plain
 from export.backends import Array
 from export.onnx_reader import read_onnx
@@ -48,7 +49,7 @@ def stage_times(path: Path, feed: Mapping[str, Array], *, threads: int, calls: i
     stages = _stage_of_outputs(path)
     order = [*dict.fromkeys(stage for _, stage in STAGES), OTHER]
     spent_ms = {stage: [0.0] * (calls + 1) for stage in order}
-    for event in events(path, feed, threads, calls + 1):
+    for event in events(path, feed, Sampling(threads=threads, calls=calls + 1)):
         spent_ms[stages.get(plain(event.name), OTHER)][event.call] += event.us / 1e3
     return {stage: median(times[1:]) for stage, times in spent_ms.items() if any(times)}
 

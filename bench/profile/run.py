@@ -14,7 +14,7 @@ from bench.profile.lints import Lint, Subject, found_in
 from bench.profile.lints.launch import many_tiny
 from bench.profile.nodes import Node, placed
 from bench.profile.probes import Probes
-from bench.profile.runtimes import Array, Sampling, profiler_of
+from bench.profile.runtimes import Array, Progress, Sampling, profiler_of
 from compressor.base.bounds import require_memory
 from compressor.base.errors import UsageError
 from compressor.base.text import foreign
@@ -24,6 +24,20 @@ from export.backends import BACKENDS, SessionOptions
 _FEWEST: Final = 10
 _MOST: Final = 200
 """Calls whose smallest times count."""
+_SIGN_OF_LIFE_S: Final = 9.0
+
+
+class _Teller:
+    """Says every ten seconds where a model is."""
+
+    def __init__(self, say: Say, name: str) -> None:
+        self._say, self._name, self._last = say, name, time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take notice of a call."""
+        if time.monotonic() - self._last >= _SIGN_OF_LIFE_S:
+            self._last = time.monotonic()
+            self._say(f"{self._name}: call {done} of {max(done, total)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +106,12 @@ class Profile:
         return (words, doubt) if many_tiny(self.nodes) else (words,)
 
 
-def profile(candidate: Candidate, settings: ProfileSettings, probes: Probes) -> Profile:
+def profile(
+    candidate: Candidate,
+    settings: ProfileSettings,
+    probes: Probes,
+    progress: Progress = lambda done, total: None,
+) -> Profile:
     """Profile a file.
 
     Args:
@@ -100,6 +119,7 @@ def profile(candidate: Candidate, settings: ProfileSettings, probes: Probes) -> 
         settings: how.
         probes: of the same runtime and threads; kept over several models, what it measures is not measured
             again.
+        progress: told between calls.
 
     Raises:
         UsageError: the model is no file, does not take the batch, or does not run.
@@ -108,9 +128,10 @@ def profile(candidate: Candidate, settings: ProfileSettings, probes: Probes) -> 
     if not isinstance(candidate.source, Path):
         raise UsageError(f"{foreign(candidate.name)} is no file", "export it: compress export.")
     _check(candidate, settings)
-    feed, call_ms = _warm(candidate, settings)
+    feed, call_ms = _warm(candidate, settings, progress)
     calls = min(_MOST, max(_FEWEST, math.ceil(1e3 * settings.seconds / call_ms)))
-    timed = probes.profiler.nodes(candidate.source, feed, Sampling(threads=settings.threads, calls=calls))
+    sampling = Sampling(threads=settings.threads, calls=calls, progress=progress)
+    timed = probes.profiler.nodes(candidate.source, feed, sampling)
     nodes = placed(timed, Graph.read(candidate.source))
     if not nodes:
         raise UsageError(
@@ -141,7 +162,7 @@ def profiles_of(candidates: Sequence[Candidate], settings: ProfileSettings, say:
     profiles = []
     for number, candidate in enumerate(candidates, start=1):
         say(f"profiling {foreign(candidate.name)} ({number} of {len(candidates)})")
-        profiles.append(profile(candidate, settings, probes))
+        profiles.append(profile(candidate, settings, probes, _Teller(say, foreign(candidate.name))))
     return profiles
 
 
@@ -158,7 +179,9 @@ def _check(candidate: Candidate, settings: ProfileSettings) -> None:
         raise UsageError(f"--seconds {settings.seconds}", "give a positive number of seconds.")
 
 
-def _warm(candidate: Candidate, settings: ProfileSettings) -> tuple[Mapping[str, Array], float]:
+def _warm(
+    candidate: Candidate, settings: ProfileSettings, progress: Progress
+) -> tuple[Mapping[str, Array], float]:
     """Return the input, and the shortest of some plain calls in milliseconds."""
     backend, options = BACKENDS.get(settings.backend), SessionOptions(threads=settings.threads)
     with candidate.opened(backend, options) as session:
@@ -179,4 +202,5 @@ def _warm(candidate: Candidate, settings: ProfileSettings) -> tuple[Mapping[str,
             before = time.perf_counter_ns()
             session.run(feed)
             spent.append((time.perf_counter_ns() - before) / 1e6)
+            progress(len(spent), _FEWEST)
     return feed, min(spent)

@@ -4,7 +4,7 @@ A profiler has the name of its backend in `export.backends.BACKENDS`. A backend 
 cannot be asked where their time goes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,9 +14,10 @@ from compressor.base.registry import Registry
 from export.backends import BACKENDS, Array
 from export.session import Feed
 
-__all__ = ["PROFILERS", "Array", "Feed", "Profiler", "Sampling", "Shape", "Timed", "profiler_of"]
+__all__ = ["PROFILERS", "Array", "Feed", "Profiler", "Progress", "Sampling", "Shape", "Timed", "profiler_of"]
 
 Shape = tuple[int, ...]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +27,12 @@ class Sampling:
     Attributes:
         threads: of the runtime; None leaves the choice to it.
         calls: that are counted, after one that is not.
+        progress: told between calls how many were made, out of how many.
     """
 
     threads: int | None = None
     calls: int = 20
+    progress: Progress = lambda done, total: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

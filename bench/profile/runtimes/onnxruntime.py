@@ -10,7 +10,7 @@ import tempfile
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +58,7 @@ class OnnxRuntimeProfiler:
         with tempfile.TemporaryDirectory() as folder:
             graph = Path(folder) / "optimised.onnx"
             named = _named(model, Path(folder) / "named.onnx")
-            found = list(events(named, feed, sampling.threads, sampling.calls + 1, graph))
+            found = list(events(named, feed, replace(sampling, calls=sampling.calls + 1), graph))
             ran = {node.name: node for node in read_onnx(graph).graph.node}
         us: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * (sampling.calls + 1))
         details: dict[str, Mapping[str, Any]] = {}
@@ -73,26 +73,26 @@ PROFILERS.register("onnxruntime")(OnnxRuntimeProfiler())
 
 
 def events(
-    model: Path, feed: Mapping[str, Array], threads: int | None, calls: int, optimised: Path | None = None
+    model: Path, feed: Mapping[str, Array], sampling: Sampling, optimised: Path | None = None
 ) -> Iterator[Event]:
     """Yield every run of every kernel.
 
     Args:
         model: an ONNX file.
         feed: its input.
-        threads: of the runtime; None leaves the choice to it.
-        calls: how often the file is run.
+        sampling: threads, and how often the file is run.
         optimised: where the graph that runs is written, its weights beside it.
 
     Raises:
         UsageError: the file does not run.
     """
     with tempfile.TemporaryDirectory() as folder:
-        options = _options(Path(folder), threads, optimised)
+        options = _options(Path(folder), sampling.threads, optimised)
         try:
             session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-            for _ in range(calls):
+            for call in range(sampling.calls):
                 session.run(None, dict(feed))
+                sampling.progress(call + 1, sampling.calls)
         except Exception as error:  # the binding's exceptions have no base class of their own
             raise UsageError(
                 f"onnxruntime does not run {foreign(model)}: {foreign(error)}", "export the file again."

@@ -27,8 +27,9 @@ class OpenVinoProfiler:
             session.run(feed)
             ms: defaultdict[str, list[float]] = defaultdict(list)
             kinds: dict[str, str] = {}
-            for _ in range(sampling.calls):
+            for call in range(sampling.calls):
                 session.run(feed)
+                sampling.progress(call + 1, sampling.calls)
                 for name, kind, spent_ms in session.counters():
                     ms[name].append(spent_ms)
                     kinds.setdefault(name, kind)

@@ -55,6 +55,16 @@ def test_every_node_has_a_time_and_shares_add_up(backend: str, nets: dict[int, C
     assert any(node.module == "pool" for node in nodes)
 
 
+@pytest.mark.parametrize("backend", USABLE)
+def test_calls_are_told_of(backend: str, nets: dict[int, Candidate]) -> None:
+    told: list[int] = []
+    sampling = Sampling(threads=1, calls=3, progress=lambda done, total: told.append(done))
+    assert isinstance(nets[16].source, Path)
+    profiler_of(backend).nodes(nets[16].source, FEED, sampling)
+    assert told == sorted(set(told))
+    assert len(told) >= 3
+
+
 def test_odd_channels_leave_the_blocked_layout_and_even_ones_stay(nets: dict[int, Candidate]) -> None:
     odd, even = (nodes_of("onnxruntime", nets[width]) for width in (13, 16))
     plain = [next(n for n in nodes if n.module == "body.plain" and n.layer) for nodes in (odd, even)]
