@@ -4,16 +4,13 @@ The profiler slows calls down a little and its sum is no latency: the shares are
 """
 
 import ast
-import json
-import tempfile
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final
 
-import onnxruntime
-
+from bench.profile.runtimes import Sampling
+from bench.profile.runtimes.onnxruntime import events, plain
 from export.backends import Array
 from export.onnx_reader import read_onnx
 
@@ -52,8 +49,8 @@ def stage_times(path: Path, feed: Mapping[str, Array], *, threads: int, calls: i
     stages = _stage_of_outputs(path)
     order = [*dict.fromkeys(stage for _, stage in STAGES), OTHER]
     spent_ms = {stage: [0.0] * (calls + 1) for stage in order}
-    for call, name, duration_us in _profile(path, feed, threads, calls + 1):
-        spent_ms[stages.get(_plain(name), OTHER)][call] += duration_us / 1e3
+    for event in events(path, feed, Sampling(threads=threads, calls=calls + 1)):
+        spent_ms[stages.get(plain(event.name), OTHER)][event.call] += event.us / 1e3
     return {stage: median(times[1:]) for stage, times in spent_ms.items() if any(times)}
 
 
@@ -74,28 +71,3 @@ def _stage_of_outputs(path: Path) -> dict[str, str]:
         stage = stage_of(ast.literal_eval(scopes))
         found |= dict.fromkeys((node.name, *node.output), stage)
     return found
-
-
-def _plain(name: str) -> str:
-    """Return the name that a node had before the optimiser fused it or changed its layout."""
-    return name.removeprefix("fused ").removesuffix("_nchwc")
-
-
-def _profile(
-    path: Path, feed: Mapping[str, Array], threads: int, calls: int
-) -> Iterator[tuple[int, str, float]]:
-    """Yield (number of the call, node name, microseconds) of every kernel that ran."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
-        options.enable_profiling = True
-        options.intra_op_num_threads = threads
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        for _ in range(calls):
-            session.run(None, dict(feed))
-        events = json.loads(Path(session.end_profiling()).read_text())
-    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")
-    for event in events:
-        if event["name"].endswith("_kernel_time"):
-            call = bisect_right(starts, event["ts"]) - 1
-            yield call, event["name"].removesuffix("_kernel_time"), event["dur"]

@@ -35,6 +35,7 @@ from compressor.cli.process import (
     last_words,
     take_own_packages,
 )
+from compressor.cli.profile import profile
 from compressor.cli.prune import prune
 from compressor.cli.repair import repair
 from compressor.cli.run import run
@@ -56,6 +57,7 @@ app.command("eval", cls=Listing)(evaluate)
 app.command("export", cls=Listing)(export)
 app.command("bench", cls=Listing)(bench)
 app.command("gate", cls=Listing)(gate)
+app.command("profile", cls=Listing)(profile)
 app.command("detect", cls=Listing)(detect)
 app.command("run", cls=Listing)(run)
 app.command("doctor", cls=Listing)(doctor)

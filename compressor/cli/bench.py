@@ -68,6 +68,9 @@ def bench(
     detections: DetectionsOpt = None,
     seed: SeedOpt = 0,
     trust_code: TrustOpt = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Profile where the speed-up is far under what the MACs promise.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
     ] = False,
@@ -95,7 +98,7 @@ def bench(
         Request(
             models=tuple(names), backends=tuple(backend.split(",")), batches=batches,
             threads=threads, device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
-            trust_code=trust_code,
+            trust_code=trust_code, why=why,
             levers={"proposals": proposals, "detections": detections}, mode=mode, data=data,
             rate_per_s=rate_per_s, p99_ms=p99_ms, queries=queries,
         )

@@ -15,6 +15,7 @@ from bench.halt import Halt
 from bench.job import Job, Load
 from bench.measure import MeasureSettings
 from bench.modes import MODES
+from bench.profile.run import ProfileSettings
 from bench.run import carry_out
 from bench.table import render
 from compressor.artifact import Artifact, architecture_of, is_artifact, opening, read_manifest
@@ -24,7 +25,7 @@ from compressor.base.errors import UsageError
 from compressor.base.files import exists, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
-from compressor.cli import output
+from compressor.cli import bench_why, output
 from compressor.cli.bench_progress import telling
 from compressor.cli.process import Interrupted
 from compressor.cli.sources import announce, open_model, parse_shapes, trust_in, wanted
@@ -55,6 +56,7 @@ class Request:
     rate_per_s: float | None = None
     p99_ms: float | None = None
     queries: int | None = None
+    why: bool = False
 
     @property
     def load(self) -> Load:
@@ -80,16 +82,20 @@ def run(request: Request) -> None:
     MODES.get(request.mode).batches(request.batches, request.load)  # refuses before anything is exported
     for name in request.backends:
         require_device(BACKENDS.get(name), request.device)
+    if request.why:
+        bench_why.require(request.backends, request.device)
     with owned(request.save) if request.save else nullcontext(), scratch() as folder:
         sources = sources_of(request)
         report = _report(request, sources, folder, halt)
         document = report_to_json(report)
+        reasons = _reasons(request, sources, report, folder)
+        document |= bench_why.document(reasons) if request.why else {}
         if request.save:
             write_json(request.save, document)
     if request.json:
         output.print_json(document)
     else:
-        output.show(render(report))
+        output.show(render(report), *(bench_why.tables(reasons) if request.why else ()))
     if report.partial:
         output.say("Interrupted: this is what was measured until then.")
         raise typer.Exit(130)
@@ -108,6 +114,19 @@ def _report(
     if not kept:
         raise Interrupted
     return replace(joined(kept), partial=halt.asked)
+
+
+def _reasons(
+    request: Request, sources: Mapping[str, Path | Artifact], report: BenchReport, scratch: Path
+) -> tuple[bench_why.Finding, ...]:
+    if not request.why or report.partial:
+        return ()
+    settings = ProfileSettings(
+        backend=request.backends[0], threads=request.threads, seconds=request.budget_s, seed=request.seed
+    )
+    return bench_why.found(
+        report, lambda name, backend: candidate_of(name, sources[name], backend, request, scratch), settings
+    )
 
 
 def sources_of(request: Request) -> dict[str, Path | Artifact]:

@@ -17,6 +17,7 @@ PACKAGES: Final = {
     "method": "compressor.methods",
     "mode": "bench.modes",
     "price": "compressor.rates.prices",
+    "profiler": "bench.profile.runtimes",
 }
 """Kind of a registry -> the package whose files fill it; the registries themselves import torch."""
 

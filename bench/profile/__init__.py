@@ -1,0 +1,1 @@
+"""Where the time of a model goes, node by node, and what could be done about it."""

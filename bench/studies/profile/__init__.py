@@ -1,0 +1,1 @@
+"""Whether a profile's first cause and its prediction hold."""

@@ -1,0 +1,80 @@
+"""What ``compress profile`` does: give every model the form its backend opens, profile, report."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.environment import environment
+from bench.profile.document import notes_of, profiles_to_json
+from bench.profile.run import Profile, ProfileSettings, profiles_of
+from bench.profile.runtimes import profiler_of
+from bench.profile.table import tables
+from compressor.base.documents import write_json
+from compressor.base.errors import UsageError
+from compressor.base.files import exists, scratch
+from compressor.base.locks import owned
+from compressor.base.text import foreign
+from compressor.cli import bench_run, output
+from export.backends import BACKENDS, require_device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One ``compress profile``, as typed."""
+
+    models: tuple[str, ...]
+    backend: str
+    batch: int
+    threads: int | None
+    seconds: float
+    rows: int
+    shape: str | None
+    seed: int
+    trust_code: bool
+    json: bool
+    save: Path | None
+
+
+def run(request: Request) -> None:
+    """Carry out a request and print its result.
+
+    Raises:
+        UsageError: a model that cannot be profiled so, or two of the same name.
+    """
+    if request.save and exists(request.save):
+        raise UsageError(f"{request.save} exists", "choose another -o, or remove it first.")
+    if len(set(request.models)) < len(request.models):
+        raise UsageError(f"{foreign(request.models[0])} twice", "give two models, or one.")
+    profiler_of(request.backend)
+    require_device(BACKENDS.get(request.backend), "cpu")
+    with owned(request.save) if request.save else nullcontext(), scratch() as folder:
+        profiles = _profiled(request, folder)
+        document = profiles_to_json(profiles, environment())
+        if request.save:
+            write_json(request.save, document)
+    if request.json:
+        output.print_json(document)
+    else:
+        output.show(*tables(profiles, request.rows), *notes_of(profiles))
+
+
+def _profiled(request: Request, folder: Path) -> list[Profile]:
+    asked = _as_bench(request)
+    sources = bench_run.sources_of(asked)
+    candidates = [
+        bench_run.candidate_of(name, sources[name], request.backend, asked, folder) for name in request.models
+    ]
+    settings = ProfileSettings(
+        backend=request.backend, threads=request.threads, batch=request.batch, seconds=request.seconds,
+        seed=request.seed,
+    )  # fmt: skip
+    return profiles_of(candidates, settings, output.say)
+
+
+def _as_bench(request: Request) -> bench_run.Request:
+    """Return the same models as ``compress bench`` opens them."""
+    return bench_run.Request(
+        models=request.models, backends=(request.backend,), batches=(request.batch,),
+        threads=request.threads, device="cpu", budget_s=request.seconds, shape=request.shape, levers={},
+        seed=request.seed, json=request.json, trust_code=request.trust_code, save=None,
+    )  # fmt: skip
