@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from bench.gate.judge import Judged
+from bench.gate.judge import Judged, ratios_of
 from bench.statistics import significant
 from compressor.base.text import foreign, markdown
 
@@ -73,11 +73,16 @@ _MARK = {"pass": "pass", "fail": "**FAIL**", "undecided": "undecided"}
 
 
 def judged_to_json(judged: Judged) -> dict[str, Any]:
-    """Return a judged latency with its rounds."""
+    """Return a judged latency with its rounds.
+
+    ``change``, ``low``, ``high`` and ``limit`` are shares, 0.05 for 5 % slower; ``ratios`` holds r of each
+    round, ln(candidate / baseline) of its medians, in the order measured.
+    """
     decision = judged.decision
     return {
         "verdict": judged.verdict, "weak": judged.weak, "change": decision.change, "low": decision.low,
-        "high": decision.high, "allowed": decision.limit, "rounds": decision.rounds,
+        "high": decision.high, "limit": decision.limit, "rounds": decision.rounds,
+        "ratios": ratios_of(list(judged.rounds)),
         "baseline_ms": judged.baseline_ms, "candidate_ms": judged.candidate_ms,
         "detectable": judged.detectable,
         "samples_ms": [{name: list(times) for name, times in one.items()} for one in judged.rounds],

@@ -1,5 +1,6 @@
 """Looks, fresh processes for what stays open, and what CI reads of it."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from xml.etree import ElementTree
@@ -89,3 +90,6 @@ def test_json_keeps_every_round() -> None:
     document = judged_to_json(found)
     assert document["verdict"] == "pass"
     assert len(document["samples_ms"]) == document["rounds"] == 6
+    first = document["samples_ms"][0]
+    assert document["ratios"][0] == pytest.approx(math.log(first["candidate"][0] / first["baseline"][0]))
+    assert document["low"] <= document["change"] <= document["high"] < document["limit"]
