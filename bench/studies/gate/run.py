@@ -110,7 +110,7 @@ def _gate(kind: str, paths: dict[str, Path], *, busy: bool, threads: int) -> dic
     limits = Limits(max_regression=0.05, min_delta_ms=0.0)
     start, load = time.monotonic(), os.getloadavg()[0]
     with _busy() if busy else contextlib.nullcontext():
-        judged = judge(partial(rounds_in_turn, pair), limits, on_open="pass")
+        judged = judge(partial(rounds_in_turn, pair), limits, on_open="pass")["p50"]
     decision = judged.decision
     return {
         "verdict": "open" if judged.weak else judged.verdict, "busy": busy, "change": decision.change,
