@@ -81,7 +81,7 @@ def _files(folder: Path) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = {"same": folder / "same.onnx", "slower": folder / "slower.onnx"}
     torch.manual_seed(0)
-    arch = find("resnet20_cifar")
+    arch = find("resnet56_cifar")
     body = arch.build()
     for kind, model in (("same", body), ("slower", Slowed(body).eval())):
         if not paths[kind].exists():
@@ -91,7 +91,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _slowdown(paths: dict[str, Path], threads: int) -> dict[str, float]:
     """Return how much slower the second file is, measured by ``bench``, with its interval."""
-    inputs = find("resnet20_cifar").input.shapes
+    inputs = find("resnet56_cifar").input.shapes
     backend = BACKENDS.get("onnxruntime")
     models = [file_candidate(path, backend, inputs) for path in paths.values()]
     options = SessionOptions(threads=threads)
@@ -103,7 +103,7 @@ def _slowdown(paths: dict[str, Path], threads: int) -> dict[str, float]:
 
 
 def _gate(kind: str, paths: dict[str, Path], *, busy: bool, threads: int) -> dict[str, Any]:
-    inputs = find("resnet20_cifar").input
+    inputs = find("resnet56_cifar").input
     pair = Pair(
         baseline=paths["same"], candidate=paths[kind], inputs=inputs, backend="onnxruntime", threads=threads
     )
