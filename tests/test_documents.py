@@ -23,7 +23,14 @@ from compressor.zoo import find, known_names
 from tests import zygote
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md", "docs/deploying.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "bench/README.md",
+    "docs/deploying.md",
+    "docs/latency-in-ci.md",
+)
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -64,7 +71,8 @@ def commands(document: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "line", [line for name in ("README.md", "docs/deploying.md") for line in commands(name)]
+    "line",
+    [line for name in ("README.md", "docs/deploying.md", "docs/latency-in-ci.md") for line in commands(name)],
 )
 def test_options_shown_in_documents_exist(line: str) -> None:
     program, name, *words = shlex.split(line)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bench.gate.metrics import check_calls, over_all, ratios_of
+from bench.gate.metrics import check_calls, needed_calls, over_all, ratios_of
 from bench.gate.rounds import Round
 from bench.gate.rule import LOOKS, Decision, Limits, decide, detectable
 
@@ -103,7 +103,8 @@ def _check_round(one: Round, metrics: Sequence[str], alpha: float) -> None:
     calls = LOOKS[0] * min(len(times) for times in one.values())
     for metric in metrics:
         where = f"and {LOOKS[0]} rounds, which is the first look, have"
-        check_calls(metric, calls, alpha, where, "give more --seconds, which are planned for 36 rounds.")
+        times = needed_calls(metric, alpha) / calls
+        check_calls(metric, calls, alpha, where, f"give {times:.1f} times as many --seconds, or some more.")
 
 
 def _judged(metric: str, taken: Sequence[Round], limits: Limits, on_open: OnOpen) -> Judged:
