@@ -29,8 +29,10 @@ CONDITIONS: Final = (
 )  # fmt: skip
 """What has to be the same in both documents."""
 
-_LARGEST: Final = 50.0
-"""Of r; a ratio beyond e ** 50 is damage."""
+_RANGE_MS: Final = (1e-6, 1e9)
+"""A call that takes less than a nanosecond or more than a week is damage, and no figure to compute with."""
+
+_SHOWN: Final = 5
 
 _AGAIN: Final = "measure again: compress bench BASELINE MODEL -o FILE."
 
@@ -92,7 +94,8 @@ def entries_of(report: BenchReport, where: str) -> dict[Key, Entry]:
     """Return every model of a document with its baseline.
 
     Raises:
-        UsageError: there is none, one occurs twice, or its rounds cannot be paired with the baseline's.
+        UsageError: there is none, one occurs twice, its rounds cannot be paired with the baseline's, or they
+            hold times that no model has.
     """
     firsts: dict[tuple[str, int], BenchResult] = {}
     found: dict[Key, Entry] = {}
@@ -118,8 +121,11 @@ def _entry(baseline: BenchResult, model: BenchResult, where: str) -> Entry:
     if rounds != len(baseline.samples_ms) or rounds < MIN_ROUNDS:
         words = f"{where} has {rounds} rounds, its baseline {len(baseline.samples_ms)}"
         raise UsageError(f"{words}; {MIN_ROUNDS} of both are needed", _AGAIN)
-    if not all((*baseline.samples_ms, *model.samples_ms)):
+    blocks = (*baseline.samples_ms, *model.samples_ms)
+    if not all(blocks):
         raise UsageError(f"{where} has a round without calls", _AGAIN)
+    if not all(_RANGE_MS[0] <= ms <= _RANGE_MS[1] for block in blocks for ms in block):
+        raise UsageError(f"{where} has times that no model has", _AGAIN)
     return Entry(baseline=baseline, model=model)
 
 
@@ -128,7 +134,8 @@ def differences(new: Mapping[Key, Entry], old: Mapping[Key, Entry]) -> dict[str,
     found: dict[str, str] = {}
     lacking = [f"only {name} has {key}" for name, keys in _lacking(new, old).items() for key in keys]
     if lacking:
-        found["entries"] = "; ".join(lacking)
+        more = [f"{len(lacking) - _SHOWN} more"] if len(lacking) > _SHOWN else []
+        found["entries"] = "; ".join(lacking[:_SHOWN] + more)
     for key in sorted(new.keys() & old.keys()):
         now, before = conditions(new[key]), conditions(old[key])
         for name in CONDITIONS[1:]:
@@ -178,7 +185,7 @@ def compare(key: Key, new: Entry, old: Entry, metric: str, limits: Limits, on_op
     """Return what the rounds of two documents say of a model.
 
     Raises:
-        UsageError: too few calls for the metric, or times that no model has.
+        UsageError: too few calls for the metric.
     """
     now = _ratios(new, metric, limits.alpha, f"NEW: {key}")
     before = _ratios(old, metric, limits.alpha, f"OLD: {key}")
@@ -200,7 +207,4 @@ def compare(key: Key, new: Entry, old: Entry, metric: str, limits: Limits, on_op
 def _ratios(entry: Entry, metric: str, alpha: float, where: str) -> Sequence[float]:
     calls = min(sum(map(len, one.samples_ms)) for one in (entry.baseline, entry.model))
     check_calls(metric, calls, alpha, f"and {where} has", "measure again with more --seconds.")
-    ratios = [log_ratio(metric, one["baseline"], one["candidate"]) for one in entry.rounds]
-    if max(map(abs, ratios)) > _LARGEST:
-        raise UsageError(f"{where} has times that no model has", _AGAIN)
-    return ratios
+    return [log_ratio(metric, one["baseline"], one["candidate"]) for one in entry.rounds]

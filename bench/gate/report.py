@@ -50,11 +50,11 @@ def document_check(compared: Compared) -> Check:
     """Return what two documents say of a model: ratios, and no milliseconds."""
     words = (
         f"{significant(compared.after)} of its baseline's time against {significant(compared.before)}: "
-        f"{_change(compared.decision)}, {compared.decision.rounds} rounds; of two stored documents, one "
-        "process each, which is weaker than a gate in one job"
+        f"{_change(compared.decision)}, {compared.decision.rounds} rounds; of stored documents, which is "
+        "weaker than a gate in one job"
     )
     if compared.weak:
-        words += f"; the interval left it open, so this {compared.verdict} is weaker still"
+        words += f"; left open, so this {compared.verdict} is weaker still"
     name = f"latency, {compared.key}, {compared.metric}"
     return Check(name=name, outcome=_outcome(compared), words=words, seconds=0.0)
 
@@ -79,9 +79,9 @@ def junit(checks: Sequence[Check], title: str) -> str:
         about = {"classname": "compress.gate", "name": foreign(check.name), "time": f"{check.seconds:.3f}"}
         case = ElementTree.SubElement(suite, "testcase", about)
         if check.outcome == "fail":
-            ElementTree.SubElement(case, "failure", message=foreign(check.words), type="regression")
+            ElementTree.SubElement(case, "failure", message=foreign(check.words, 400), type="regression")
         if check.outcome == "undecided":
-            ElementTree.SubElement(case, "skipped", message=foreign(check.words))
+            ElementTree.SubElement(case, "skipped", message=foreign(check.words, 400))
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -82,19 +82,18 @@ def rounds_in_turn(pair: Pair, processes: int = PROCESSES) -> Iterator[Iterator[
     Raises:
         CompressError: what a worker says, for instance that a file cannot be opened.
     """
-    with tempfile.TemporaryDirectory(prefix="compress-gate-") as name:
+    with tempfile.TemporaryDirectory(prefix="compress-gate-") as name, ExitStack() as stack:
         arrays = Path(name, "arrays.npz")
         np.savez(arrays, *example_arrays(pair.inputs, pair.batch, seed=(pair.seed, pair.batch)))
-        workers = [_Worker.started(Path(name, f"{number}.log")) for number in range(processes)]
-        try:
-            for worker in workers:
-                worker.tell(json.dumps(pair.document(arrays)))
-            for worker in workers:
-                worker.answer()
-            yield _taken(workers)
-        finally:
-            for worker in workers:
-                worker.end()
+        workers = []
+        for number in range(processes):
+            workers.append(_Worker.started(Path(name, f"{number}.log")))
+            stack.callback(workers[-1].end)
+        for worker in workers:
+            worker.tell(json.dumps(pair.document(arrays)))
+        for worker in workers:
+            worker.answer()
+        yield _taken(workers)
 
 
 def _taken(workers: Sequence["_Worker"]) -> Iterator[Round]:
