@@ -9,9 +9,9 @@ goes on: gates that were made are kept in the folder of ``--work`` until all are
 import argparse
 import contextlib
 import itertools
-import math
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -39,6 +39,15 @@ RESULTS: Final = results_of("gate")
 KINDS: Final = ("same", "slower")
 EXTRA: Final = 96
 """Channels of the extra layer, 3 x 3 to and fro at 32 x 32: about a tenth of the time."""
+
+SPIN: Final = """
+import math, os
+parent, x = os.getppid(), 1.0
+while os.getppid() == parent:
+    for _ in range(10**6):
+        x = math.sin(x) + 1
+"""
+"""Keeps one core busy until its parent ends it, or is gone."""
 
 
 class Slowed(nn.Module):
@@ -125,20 +134,12 @@ def _gate(kind: str, paths: dict[str, Path], *, busy: bool, threads: int) -> dic
 
 @contextlib.contextmanager
 def _busy() -> Iterator[None]:
-    process = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
-    process.start()
+    process = subprocess.Popen([sys.executable, "-c", SPIN])
     try:
         yield
     finally:
         process.kill()
-        process.join()
-
-
-def _spin() -> None:
-    parent, x = os.getppid(), 1.0
-    while os.getppid() == parent:
-        for _ in range(10**6):
-            x = math.sin(x) + 1
+        process.wait()
 
 
 if __name__ == "__main__":
