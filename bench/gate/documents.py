@@ -14,10 +14,16 @@ from statistics import fmean
 from typing import Final
 
 from bench.comparison import BenchReport
-from bench.gate.judge import OnOpen, Verdict
 from bench.gate.metrics import check_calls, log_ratio, over_all
-from bench.gate.rounds import Round
-from bench.gate.rule import Decision, Limits, decide_between, detectable_between
+from bench.gate.rule import (
+    Decision,
+    Limits,
+    OnOpen,
+    Round,
+    Verdict,
+    decide_between,
+    detectable_between,
+)
 from bench.results import BenchResult
 from bench.statistics import MIN_ROUNDS
 from compressor.base.errors import UsageError

@@ -3,14 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from bench.gate.metrics import check_calls, needed_calls, over_all, ratios_of
-from bench.gate.rounds import Round
-from bench.gate.rule import LOOKS, Decision, Limits, decide, detectable
+from bench.gate.rule import LOOKS, Decision, Limits, OnOpen, Round, Verdict, decide, detectable
 
-OnOpen = Literal["pass", "fail"]
-Verdict = Literal["pass", "fail"]
 Start = Callable[[], AbstractContextManager[Iterator[Round]]]
 """Starts fresh processes; their rounds come without end."""
 Progress = Callable[[str], None]

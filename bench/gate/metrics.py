@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.gate.rounds import Round
+from bench.gate.rule import Round
 from compressor.base.errors import UsageError
 
 METRICS: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99}

@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from bench.gate.rule import Round
 from compressor.base.errors import BackendMissingError, CompressError, ParityError, UsageError
 from compressor.base.trust import NOBODY, Trust
 from compressor.tasks.examples import example_arrays
@@ -27,8 +28,6 @@ from compressor.zoo.inputs import InputSpec
 
 PROCESSES: Final = 4
 _KINDS: Final = (UsageError, BackendMissingError, ParityError)
-Round = dict[str, tuple[float, ...]]
-"""``baseline`` and ``candidate`` -> milliseconds per call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

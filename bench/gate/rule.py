@@ -15,7 +15,13 @@ from typing import Final, Literal
 from bench.statistics import t_quantile
 from compressor.base.errors import UsageError
 
+Round = dict[str, tuple[float, ...]]
+"""``baseline`` and ``candidate`` -> milliseconds per call."""
+
 Outcome = Literal["pass", "fail", "open"]
+Verdict = Literal["pass", "fail"]
+OnOpen = Literal["pass", "fail"]
+"""Verdict where the rule leaves it open."""
 
 LOOKS: Final = (6, 8, 11, 15, 20, 27, 36)
 """Rounds after which somebody looks."""

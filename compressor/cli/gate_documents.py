@@ -15,9 +15,8 @@ from bench.gate.documents import (
     differences,
     entries_of,
 )
-from bench.gate.judge import OnOpen
 from bench.gate.report import compared_to_json, document_check
-from bench.gate.rule import Limits
+from bench.gate.rule import Limits, OnOpen
 from bench.statistics import significant
 from compressor.base.documents import read_json
 from compressor.base.errors import UsageError

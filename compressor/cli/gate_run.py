@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.candidates import Candidate
-from bench.gate.judge import Judged, OnOpen, judge
+from bench.gate.judge import Judged, judge
 from bench.gate.report import Check, Outcome, judged_to_json, latency_check
 from bench.gate.rounds import Pair, rounds_in_turn
-from bench.gate.rule import LOOKS, Limits
+from bench.gate.rule import LOOKS, Limits, OnOpen
 from bench.statistics import significant
 from compressor.api import evaluate
 from compressor.artifact import Artifact, is_artifact

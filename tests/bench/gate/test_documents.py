@@ -1,6 +1,8 @@
 """Two stored documents: ratios against ratios, and nothing that was measured differently."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -49,6 +51,11 @@ def entries(report: BenchReport) -> dict[Key, Entry]:
 
 def compared(new: BenchReport, old: BenchReport, metric: str = "p50") -> Compared:
     return compare(KEY, entries(new)[KEY], entries(old)[KEY], metric, Limits(), "pass")
+
+
+def test_comparing_documents_needs_no_torch() -> None:
+    script = "import sys, compressor.cli.gate_documents; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_a_machine_that_is_twice_as_slow_changes_nothing(report: BenchReport) -> None:

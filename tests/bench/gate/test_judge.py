@@ -12,8 +12,7 @@ import xmlschema
 
 from bench.gate.judge import Judged, judge
 from bench.gate.report import Check, judged_to_json, junit, latency_check, markdown_table
-from bench.gate.rounds import Round
-from bench.gate.rule import Limits
+from bench.gate.rule import Limits, Round
 
 
 class Machine:

@@ -10,8 +10,7 @@ from scipy.stats import binom
 
 from bench.gate.judge import Judged, judge
 from bench.gate.metrics import check_calls, log_ratio, metrics_of, needed_calls
-from bench.gate.rounds import Round
-from bench.gate.rule import Limits
+from bench.gate.rule import Limits, Round
 from compressor.base.errors import UsageError
 
 
