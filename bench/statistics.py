@@ -127,7 +127,7 @@ def _tail(rounds: int) -> float:
     return NormalDist().cdf(-math.sqrt(rounds / (rounds - 1)) * t_quantile(0.975, rounds - 1))
 
 
-def t_quantile(level: float, freedom: int) -> float:
+def t_quantile(level: float, freedom: float) -> float:
     """Return t(level, freedom), for levels that are used here within 1.2 % from 5 degrees on.
 
     The expansion is Abramowitz and Stegun's 26.7.5.
@@ -139,7 +139,7 @@ def t_quantile(level: float, freedom: int) -> float:
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return math.fsum(term / float(freedom) ** power for power, term in enumerate(terms))
+    return math.fsum(term / freedom**power for power, term in enumerate(terms))
 
 
 def significant(value: float) -> str:

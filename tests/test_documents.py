@@ -23,7 +23,8 @@ from compressor.zoo import find, known_names
 from tests import zygote
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md", "docs/deploying.md")
+GUIDES = ("README.md", "docs/deploying.md", "docs/latency-in-ci.md")
+DOCUMENTS = (*GUIDES, "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md")
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -63,8 +64,20 @@ def commands(document: str) -> list[str]:
     return [re.sub(r"^torchrun .* -m compressor", "compress", line) for line in lines if "compress" in line]
 
 
+def workflow_commands() -> list[str]:
+    """Return every command line of this program in the workflow that users copy."""
+    text = (ROOT / "examples" / "ci" / "latency.yml").read_text()
+    return [" ".join(found.split()) for found in re.findall(r"\bcompress gate .*(?:\n +--.*)*", text)]
+
+
+def test_the_workflow_has_commands() -> None:
+    first, second = workflow_commands()
+    assert "--junit" in second
+    assert "--against" in first
+
+
 @pytest.mark.parametrize(
-    "line", [line for name in ("README.md", "docs/deploying.md") for line in commands(name)]
+    "line", [*(line for name in GUIDES for line in commands(name)), *workflow_commands()]
 )
 def test_options_shown_in_documents_exist(line: str) -> None:
     program, name, *words = shlex.split(line)

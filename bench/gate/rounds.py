@@ -2,28 +2,32 @@
 
 A process can be faster than its twin for as long as it lives (layout of memory, placement of threads); a
 shift as large as the limit fooled one gate in ten out of one process, and one in 250 out of four.
+
+Workers start side by side, which is most of the time of a short gate, and then one works at a time: its first
+round warms its models up.
 """
 
-import dataclasses
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
+import numpy as np
+
+from bench.gate.rule import Round
 from compressor.base.errors import BackendMissingError, CompressError, ParityError, UsageError
-from compressor.zoo import NOBODY, Trust
+from compressor.base.trust import NOBODY, Trust
+from compressor.tasks.examples import example_arrays
 from compressor.zoo.inputs import InputSpec
 
 PROCESSES: Final = 4
 _KINDS: Final = (UsageError, BackendMissingError, ParityError)
-Round = dict[str, tuple[float, ...]]
-"""``baseline`` and ``candidate`` -> milliseconds per call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +60,17 @@ class Pair:
     trust: Trust = NOBODY
     seed: int = 0
 
-    def document(self) -> dict[str, Any]:
-        """Return it as a worker reads it."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        trust = fields.pop("trust")
-        return fields | {
+    def document(self, arrays: Path) -> dict[str, Any]:
+        """Return it as a worker reads it.
+
+        Args:
+            arrays: file with what is fed.
+        """
+        return {
             "baseline": str(self.baseline.resolve()), "candidate": str(self.candidate.resolve()),
-            "inputs": dataclasses.asdict(self.inputs), "factories": sorted(trust.factories),
-            "everything": trust.everything,
+            "backend": self.backend, "device": self.device, "threads": self.threads, "runs": self.runs,
+            "budget_s": self.budget_s, "factories": sorted(self.trust.factories),
+            "everything": self.trust.everything, "arrays": str(arrays),
         }  # fmt: skip
 
 
@@ -74,12 +81,21 @@ def rounds_in_turn(pair: Pair, processes: int = PROCESSES) -> Iterator[Iterator[
     Raises:
         CompressError: what a worker says, for instance that a file cannot be opened.
     """
-    with ExitStack() as stack:
-        workers = [stack.enter_context(_worker(pair)) for _ in range(processes)]
+    with tempfile.TemporaryDirectory(prefix="compress-gate-") as name, ExitStack() as stack:
+        arrays = Path(name, "arrays.npz")
+        np.savez(arrays, *example_arrays(pair.inputs, pair.batch, seed=(pair.seed, pair.batch)))
+        workers = []
+        for number in range(processes):
+            workers.append(_Worker.started(Path(name, f"{number}.log")))
+            stack.callback(workers[-1].end)
+        for worker in workers:
+            worker.tell(json.dumps(pair.document(arrays)))
+        for worker in workers:
+            worker.answer()
         yield _taken(workers)
 
 
-def _taken(workers: list["_Worker"]) -> Iterator[Round]:
+def _taken(workers: Sequence["_Worker"]) -> Iterator[Round]:
     while True:
         for worker in workers:
             yield worker.round()
@@ -90,25 +106,45 @@ class _Worker:
         self._process = process
         self._said = said
 
+    @classmethod
+    def started(cls, said: Path) -> Self:
+        """Start a process with Python's safe path: folders of the current one do not shadow packages.
+
+        Args:
+            said: file for what it and its runtimes print.
+        """
+        root = str(Path(__file__).parents[2])
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]  # the user's factories may lie there
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        command = [sys.executable, "-P", "-m", "bench.gate.worker"]
+        pipe = subprocess.PIPE
+        with said.open("w") as errors:
+            process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=errors, text=True, env=environment
+            )
+        return cls(process, said)
+
     def round(self) -> Round:
         """Let it measure a round."""
-        measured = self.answer("measure")["round"]
+        self.tell("measure")
+        measured = self.answer()["round"]
         return {name: tuple(float(ms) for ms in times) for name, times in measured.items()}
 
-    def answer(self, line: str) -> dict[str, Any]:
-        """Send a line and return the answer.
+    def tell(self, line: str) -> None:
+        """Send a line; that nobody reads it any more, the answer says."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """Return the answer to the line before.
 
         Raises:
             CompressError: it has a message, or died.
         """
-        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-            said = self._process.stdout.readline()
-        except OSError:
-            said = ""
+        said = self._process.stdout.readline()
         if not said:
             last = self._said.read_text(errors="replace").strip().splitlines()[-1:]
             raise CompressError(
@@ -121,23 +157,8 @@ class _Worker:
             raise kind(document["error"], document["hint"])
         return document
 
-
-@contextmanager
-def _worker(pair: Pair) -> Iterator[_Worker]:
-    """Start a worker with Python's safe path, so that folders of the current one do not shadow packages."""
-    root = str(Path(__file__).parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]  # the user's factories may lie there
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-P", "-m", "bench.gate.worker"]
-    with (
-        tempfile.NamedTemporaryFile("w+", prefix="compress-gate-") as errors,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
-        ) as process,
-    ):
-        worker = _Worker(process, Path(errors.name))
-        try:
-            worker.answer(json.dumps(pair.document()))
-            yield worker
-        finally:
-            process.kill()
+    def end(self) -> None:
+        """Kill it, and wait until it is gone."""
+        self._process.kill()
+        with suppress(OSError):  # what was not read any more
+            self._process.communicate()

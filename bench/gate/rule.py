@@ -15,7 +15,13 @@ from typing import Final, Literal
 from bench.statistics import t_quantile
 from compressor.base.errors import UsageError
 
+Round = dict[str, tuple[float, ...]]
+"""``baseline`` and ``candidate`` -> milliseconds per call."""
+
 Outcome = Literal["pass", "fail", "open"]
+Verdict = Literal["pass", "fail"]
+OnOpen = Literal["pass", "fail"]
+"""Verdict where the rule leaves it open."""
 
 LOOKS: Final = (6, 8, 11, 15, 20, 27, 36)
 """Rounds after which somebody looks."""
@@ -84,15 +90,42 @@ def decide(ratios: Sequence[float], threshold: float, alpha: float) -> Decision:
         threshold: largest r that is allowed.
         alpha: error over all looks.
     """
-    count, mean = len(ratios), fmean(ratios)
+    count = len(ratios)
     half = t_quantile(1 - LEVELS[alpha], count - 1) * stdev(ratios) / math.sqrt(count)
+    return _decision(fmean(ratios), half, threshold, count)
+
+
+def decide_between(new: Sequence[float], old: Sequence[float], threshold: float, alpha: float) -> Decision:
+    """Return the decision on the difference of two means, by Welch's interval; there is one look only.
+
+    Args:
+        new: r of each round of the candidate, at least two.
+        old: r of each round of what it is held against.
+        threshold: largest difference that is allowed.
+        alpha: error of either kind.
+    """
+    error, freedom = _welch(new, old)
+    half = t_quantile(1 - alpha, freedom) * error
+    return _decision(fmean(new) - fmean(old), half, threshold, len(new))
+
+
+def _decision(mean: float, half: float, threshold: float, rounds: int) -> Decision:
     outcome: Outcome = "open"
     if mean + half < threshold:
         outcome = "pass"
     elif mean - half > threshold:
         outcome = "fail"
     change, low, high, limit = (math.expm1(r) for r in (mean, mean - half, mean + half, threshold))
-    return Decision(outcome=outcome, change=change, low=low, high=high, limit=limit, rounds=count)
+    return Decision(outcome=outcome, change=change, low=low, high=high, limit=limit, rounds=rounds)
+
+
+def _welch(new: Sequence[float], old: Sequence[float]) -> tuple[float, float]:
+    """Return the standard error of the difference of means, and Welch and Satterthwaite's freedom."""
+    parts = [(stdev(ratios) ** 2 / len(ratios), len(ratios) - 1) for ratios in (new, old)]
+    total = math.fsum(part for part, _ in parts)
+    if total == 0:
+        return 0.0, float(sum(freedom for _, freedom in parts))
+    return math.sqrt(total), 1 / math.fsum((part / total) ** 2 / freedom for part, freedom in parts)
 
 
 def detectable(ratios: Sequence[float], alpha: float) -> float:
@@ -103,3 +136,9 @@ def detectable(ratios: Sequence[float], alpha: float) -> float:
     last = LOOKS[-1]
     spread = stdev(ratios) / math.sqrt(last)
     return math.expm1((t_quantile(1 - LEVELS[alpha], last - 1) + t_quantile(0.9, last - 1)) * spread)
+
+
+def detectable_between(new: Sequence[float], old: Sequence[float], alpha: float) -> float:
+    """Return the smallest regression that the difference of two means like these would tell, likewise."""
+    error, freedom = _welch(new, old)
+    return math.expm1((t_quantile(1 - alpha, freedom) + t_quantile(0.9, freedom)) * error)

@@ -1,25 +1,26 @@
 """A process that measures rounds of two models: ``python -P -m bench.gate.worker``.
 
-It reads what to open as one line of JSON, says ``ready`` when both models are warm, measures one round for
-each line that it is sent, and ends with its input.
+It reads what to open as one line of JSON, says ``ready`` when both models are open, measures one round for
+each line that it is sent, and ends with its input. It imports what its runtime needs and nothing else: torch
+would take most of the time of a short gate, and does not run where a file is served.
 """
 
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.gate.rule import LOOKS
 from bench.measure import Call, MeasureSettings, rounds_of
-from compressor.base.documents import decode
-from compressor.base.errors import CompressError
-from compressor.tasks.examples import example_arrays
-from compressor.zoo import Trust
-from compressor.zoo.inputs import InputSpec
-from export.backends import BACKENDS, Session, SessionOptions
+from compressor.base.errors import CompressError, UsageError
+from compressor.base.trust import Trust
+from export.backends import BACKENDS, Array, Session, SessionOptions
 
 Say = Callable[[Mapping[str, object]], None]
 
@@ -46,33 +47,33 @@ def _channel() -> Say:
 
 
 def _measure(work: Mapping[str, Any], say: Say) -> None:
-    backend = BACKENDS.get(work["backend"])
+    backend = BACKENDS.alone(work["backend"])
     trust = Trust(factories=frozenset(work["factories"]), everything=work["everything"])
-    options = SessionOptions(device=work["device"], threads=work["threads"], trust=trust)
-    inputs = decode(InputSpec, work["inputs"], "the gate's input")
+    options = SessionOptions(
+        device=work["device"], threads=work["threads"], trust=trust, spinning="stopped"
+    )  # or one model's idle threads would take time from the other
+    with np.load(work["arrays"]) as file:
+        arrays = [file[name] for name in file.files]
     with ExitStack() as stack:
         calls: dict[str, Call] = {}
         for name in ("baseline", "candidate"):
             session = stack.enter_context(backend.open(Path(work[name]), options))
-            calls[name] = _Call(session, inputs, work["batch"], work["seed"])
-        measured = rounds_of(
-            calls, MeasureSettings(budget_s=work["budget_s"]), work["runs"], planned=LOOKS[-1]
-        )
+            calls[name] = _call(session, arrays)
         say({"ready": True})
-        for line in sys.stdin:
-            say({"round": next(measured), "asked": line.strip()})
+        settings = MeasureSettings(budget_s=work["budget_s"])
+        measured: Iterator[Mapping[str, object]] | None = None
+        for _ in sys.stdin:
+            measured = measured or rounds_of(calls, settings, work["runs"], planned=LOOKS[-1])
+            say({"round": next(measured)})
 
 
-class _Call:
-    """Runs a model once on inputs that are the same for both."""
-
-    def __init__(self, session: Session, inputs: InputSpec, batch: int, seed: int) -> None:
-        arrays = example_arrays(inputs, batch, seed=(seed, batch))
-        self._session = session
-        self._feed = dict(zip(session.input_names, arrays, strict=True))
-
-    def __call__(self) -> object:
-        return self._session.run(self._feed)
+def _call(session: Session, arrays: Sequence[Array]) -> Call:
+    if len(arrays) != len(session.input_names):
+        raise UsageError(
+            f"the model takes {', '.join(session.input_names)}, but {len(arrays)} shapes are known",
+            "give one shape per input: --input 3x224x224.",
+        )
+    return partial(session.run, dict(zip(session.input_names, arrays, strict=True)))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,9 @@
 """Devices by name."""
 
-import re
-
 import torch
 
-from compressor.base.errors import BackendMissingError, UsageError
-from compressor.base.text import foreign
-
-
-def check_device(name: str) -> None:
-    """Refuse a name that is none of a device.
-
-    Raises:
-        UsageError: naming the ones there are.
-    """
-    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
-        raise UsageError(f"unknown device {foreign(name)!r}", "use cpu, cuda, or cuda:0, cuda:1 ...")
+from compressor.base.device_names import check_device
+from compressor.base.errors import BackendMissingError
 
 
 def open_device(name: str) -> torch.device:

@@ -57,6 +57,17 @@ class Registry(Generic[T]):
             raise unknown_name(self.kind, name, list(self))
         return self._entries[name]
 
+    def alone(self, name: str) -> T:
+        """Return the entry called ``name`` without importing files that register others.
+
+        Raises:
+            UsageError: there is none.
+        """
+        for file in _files(self.package):
+            if name not in self._entries and name in _registered(ast.parse(file.read_text(encoding="utf-8"))):
+                importlib.import_module(f"{self.package}.{_module(file)}")
+        return self._entries[name] if name in self._entries else self.get(name)
+
     def __iter__(self) -> Iterator[str]:
         self._load()
         return iter(sorted(self._entries))
@@ -106,6 +117,10 @@ def _files(package: str) -> list[Path]:
     folders = [Path(home, *inner) for home in homes or ()]
     modules = [folder / name for folder in folders for _, name, _ in pkgutil.iter_modules([str(folder)])]
     return [path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in modules]
+
+
+def _module(file: Path) -> str:
+    return file.parent.name if file.name == "__init__.py" else file.stem
 
 
 def _registered(tree: ast.Module) -> list[str]:

@@ -19,7 +19,10 @@ from compressor.cli.options import (
 
 
 def gate(
-    candidate: Annotated[str, typer.Argument(help="Artifact, exported file, or name.", show_default=False)],
+    context: typer.Context,
+    candidate: Annotated[
+        str, typer.Argument(help="Artifact, exported file, name, or bench's document.", show_default=False)
+    ],
     against: Annotated[
         str | None, typer.Option("--against", help="Baseline, measured in the same job.", show_default=False)
     ] = None,
@@ -36,6 +39,9 @@ def gate(
         Literal["pass", "fail"],
         typer.Option("--on-open", help="What CI is told where the rule cannot decide."),
     ] = "fail",
+    metric: Annotated[
+        str, typer.Option("--metric", help="Percentiles of a call's time, separated by commas: p50,p90,p99.")
+    ] = "p50",
     backend: Annotated[str, typer.Option("--backend", help="Runtime: {backend}.")] = "onnxruntime",
     batch: Annotated[str, typer.Option("--batch", help="Images per call, separated by commas.")] = "1",
     threads: ThreadsOpt = None,
@@ -55,6 +61,12 @@ def gate(
     ] = None,
     shape: InputOpt = None,
     seed: SeedOpt = 0,
+    ignore: Annotated[
+        str | None,
+        typer.Option(
+            "--ignore", help="Two documents: conditions that may differ, cpu,threads.", show_default=False
+        ),
+    ] = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Write JUnit's XML here.", show_default=False)
     ] = None,
@@ -66,27 +78,87 @@ def gate(
 ) -> None:
     """Measure CANDIDATE against a baseline in fresh processes, and exit with 3 where it is too slow.
 
-    A model against itself tells the smallest regression that this machine can detect.
+    A model against itself tells the smallest regression that this machine can detect. Of two documents of
+    compress bench, the ratios of each to its own baseline are compared, which is weaker.
 
     Examples: compress gate new.onnx --against old.onnx --max-regression 5% --threads 2 --junit gate.xml;
-    compress gate half --against dense --backend torch --data digits --max-drop 0.5
+    compress gate half --against dense --backend torch --data digits --max-drop 0.5;
+    compress gate new.json --against old.json
     """
     if against is None:
         raise UsageError("there is nothing to compare with", "give --against BASELINE; times are not stored.")
+    from bench.gate.metrics import metrics_of
     from bench.gate.rule import Limits
-    from compressor.cli.gate_run import Request, run
+    from compressor.cli.gate_output import Outputs
 
     limits = Limits(
         max_regression=_share(max_regression), min_delta_ms=_number(min_delta, "ms", "--min-delta"),
         alpha=alpha,
     )  # fmt: skip
-    request = Request(
-        candidate=candidate, baseline=against, limits=limits, on_open=on_open, backend=backend,
-        batches=batches_of(batch), threads=threads, device=device, processes=processes, budget_s=seconds,
-        data=data, max_drop=max_drop, max_bytes=_bytes(max_size), shape=shape, seed=seed, junit=junit,
-        markdown=markdown, trust_code=trust_code, json=json,
+    outputs = Outputs(junit=junit, markdown=markdown, json=json)
+    if _are_documents(candidate, against):
+        _check_options(context)
+        from compressor.cli import gate_documents
+
+        gate_documents.run(
+            gate_documents.Request(
+                candidate=candidate, baseline=against, limits=limits, on_open=on_open,
+                metrics=metrics_of(metric), ignored=tuple(ignore.split(",")) if ignore else (),
+                outputs=outputs,
+            )
+        )  # fmt: skip
+        return
+    if ignore:
+        raise UsageError("--ignore is for two documents", "leave it out: models are measured in one job.")
+    from compressor.cli import gate_run
+
+    gate_run.run(
+        gate_run.Request(
+            candidate=candidate, baseline=against, limits=limits, on_open=on_open, backend=backend,
+            batches=batches_of(batch), threads=threads, device=device, processes=processes, budget_s=seconds,
+            data=data, max_drop=max_drop, max_bytes=_bytes(max_size), shape=shape, seed=seed,
+            metrics=metrics_of(metric), outputs=outputs, trust_code=trust_code,
+        )
     )  # fmt: skip
-    run(request)
+
+
+_OF_DOCUMENTS = {
+    "candidate", "against", "max_regression", "min_delta", "alpha", "on_open", "metric", "ignore", "junit",
+    "markdown", "json",
+}  # fmt: skip
+"""Parameters that mean something where nothing is measured."""
+
+
+def _are_documents(candidate: str, against: str) -> bool:
+    """Say whether two documents are to be compared.
+
+    Raises:
+        UsageError: one is a document, and the other one a model.
+    """
+    documents = [name for name in (candidate, against) if name.endswith(".json")]
+    if len(documents) == 1:
+        model = against if documents[0] == candidate else candidate
+        raise UsageError(
+            f"{documents[0]} holds times of another run, and {model} would be measured now: "
+            "they cannot be compared",
+            "give two documents, or the model's own file on both sides: it is measured again in this job.",
+        )
+    return len(documents) == 2
+
+
+def _check_options(context: typer.Context) -> None:
+    """Refuse options of measuring.
+
+    Raises:
+        UsageError: one was given.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source and source.name == "COMMANDLINE" and parameter.name not in _OF_DOCUMENTS:
+            raise UsageError(
+                f"{parameter.opts[0]} does not go with two documents: nothing is measured",
+                "leave it out, or give models.",
+            )
 
 
 def _share(text: str) -> float:

@@ -1,6 +1,5 @@
 """What ``compress gate`` does: open both models, measure, score, weigh, report, fail with exit code 3."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,17 +10,18 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench.candidates import Candidate
-from bench.gate.judge import Judged, OnOpen, judge
-from bench.gate.report import Check, Outcome, judged_to_json, junit, latency_check, markdown_table
+from bench.gate.judge import Judged, judge
+from bench.gate.report import Check, Outcome, judged_to_json, latency_check
 from bench.gate.rounds import Pair, rounds_in_turn
-from bench.gate.rule import Limits
+from bench.gate.rule import LOOKS, Limits, OnOpen
 from bench.statistics import significant
 from compressor.api import evaluate
 from compressor.artifact import Artifact, is_artifact
-from compressor.base.errors import GateFailedError, UsageError
-from compressor.base.files import scratch, write_whole
+from compressor.base.errors import UsageError
+from compressor.base.files import scratch
 from compressor.base.text import foreign
 from compressor.cli import bench_run, output
+from compressor.cli.gate_output import Outputs, Result, finish
 from compressor.tasks.scores import Score
 from compressor.zoo import Trust
 from export.backends import BACKENDS, require_device
@@ -46,10 +46,9 @@ class Request:
     max_bytes: int | None
     shape: str | None
     seed: int
-    junit: Path | None
-    markdown: Path | None
+    metrics: tuple[str, ...]
+    outputs: Outputs
     trust_code: bool
-    json: bool
 
     @property
     def itself(self) -> bool:
@@ -67,13 +66,9 @@ class _Gated:
     """What came of all checks."""
 
     checks: tuple[Check, ...]
-    latency: dict[int, Judged]
+    latency: dict[int, dict[str, Judged]]
     scores: dict[str, Score]
     size_bytes: int
-
-    @property
-    def failed(self) -> tuple[Check, ...]:
-        return tuple(check for check in self.checks if check.outcome == "fail")
 
 
 def run(request: Request) -> None:
@@ -88,14 +83,9 @@ def run(request: Request) -> None:
     require_device(BACKENDS.get(request.backend), request.device)
     with scratch() as folder:
         gated = _gated(request, folder)
-    _write(request, gated)
-    if request.json:
-        output.print_json(_document(request, gated))
-    else:
-        _show(request, gated)
-    if gated.failed:
-        words = "; ".join(f"{check.name}: {check.words}" for check in gated.failed)
-        raise GateFailedError(words, "make the model faster, or allow more where that is meant.")
+    document, remarks = _document(request, gated), _remarks(request, gated)
+    result = Result(title=request.title, checks=gated.checks, document=document, remarks=remarks)
+    finish(result, request.outputs)
 
 
 def _gated(request: Request, folder: Path) -> _Gated:
@@ -111,7 +101,8 @@ def _gated(request: Request, folder: Path) -> _Gated:
     for batch in request.batches:
         started = time.monotonic()
         latency[batch] = _measured(request, found[request.baseline], paths, batch, asked.trust)
-        checks.append(latency_check(batch, latency[batch], time.monotonic() - started))
+        seconds = (time.monotonic() - started) / len(request.metrics)
+        checks += [latency_check(batch, judged, seconds) for judged in latency[batch].values()]
     size = _size(paths[request.candidate])
     scores = _scores(request, sources)
     checks += [*_score_check(request, scores), *_size_check(request, size)]
@@ -123,7 +114,7 @@ def _as_bench(request: Request) -> bench_run.Request:
     return bench_run.Request(
         models=tuple(dict.fromkeys((request.baseline, request.candidate))), backends=(request.backend,),
         batches=request.batches, threads=request.threads, device=request.device, budget_s=request.budget_s,
-        shape=request.shape, levers={}, seed=request.seed, json=request.json,
+        shape=request.shape, levers={}, seed=request.seed, json=request.outputs.json,
         trust_code=request.trust_code, save=None,
     )  # fmt: skip
 
@@ -153,7 +144,7 @@ def _path(found: Candidate, folder: Path, shape: str | None) -> Path:
 
 def _measured(
     request: Request, baseline: Candidate, paths: dict[str, Path], batch: int, trust: Trust
-) -> Judged:
+) -> dict[str, Judged]:
     pair = Pair(
         baseline=paths[request.baseline], candidate=paths[request.candidate], inputs=baseline.inputs,
         backend=request.backend, device=request.device, threads=request.threads, batch=batch,
@@ -163,7 +154,7 @@ def _measured(
     console = Console(stderr=True)
     with console.status(f"batch {batch}: starting {request.processes} processes") as status:
         say = _teller(batch, status.update if console.is_terminal else None)
-        return judge(start, request.limits, on_open=request.on_open, progress=say)
+        return judge(start, request.limits, on_open=request.on_open, metrics=request.metrics, progress=say)
 
 
 def _teller(batch: int, update: Callable[[str], None] | None) -> Callable[[str], None]:
@@ -211,37 +202,37 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _write(request: Request, gated: _Gated) -> None:
-    if request.junit:
-        write_whole(request.junit, junit(gated.checks, request.title))
-    table = markdown_table(gated.checks, request.title)
-    if request.markdown:
-        write_whole(request.markdown, table)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(table + "\n")
-
-
 def _document(request: Request, gated: _Gated) -> dict[str, object]:
+    latency = {
+        _label(batch, judged.metric): {"backend": request.backend, "batch": batch} | judged_to_json(judged)
+        for batch, found in gated.latency.items()
+        for judged in found.values()
+    }
     return {
         "candidate": request.candidate,
         "baseline": request.baseline,
         "backend": request.backend,
-        "verdict": "fail" if gated.failed else "pass",
-        "checks": [
-            {"name": check.name, "outcome": check.outcome, "words": check.words} for check in gated.checks
-        ],
-        "latency": {str(batch): judged_to_json(judged) for batch, judged in gated.latency.items()},
+        "latency": latency,
         "quality": {name: score.quality for name, score in gated.scores.items()},
         "size_bytes": gated.size_bytes,
     }
 
 
-def _show(request: Request, gated: _Gated) -> None:
-    rows = [(check.name, check.outcome, check.words) for check in gated.checks]
-    output.show(output.table(("check", "result", "figures"), rows, request.title))
-    for batch, judged in gated.latency.items():
-        if request.itself:
-            least = significant(100 * judged.detectable)
-            output.show(f"batch {batch}: this machine can tell a regression of {least} % nine times of ten")
+def _label(batch: int, metric: str) -> str:
+    return str(batch) if metric == "p50" else f"{batch}, {metric}"
+
+
+def _remarks(request: Request, gated: _Gated) -> list[str]:
+    if not request.itself:
+        return []
+    pairs = [(batch, judged) for batch, found in gated.latency.items() for judged in found.values()]
+    return [f"batch {batch}, {judged.metric}: {_can_hold(judged)}" for batch, judged in pairs]
+
+
+def _can_hold(judged: Judged) -> str:
+    least, twice = (significant(100 * share) for share in (judged.detectable, 2 * judged.detectable))
+    return (
+        f"this machine can hold a limit of {least} %: nine times of ten within {LOOKS[-1]} rounds, an "
+        f"unchanged model passes it and one that is {twice} % slower fails it (estimated from "
+        f"{len(judged.rounds)} rounds)"
+    )

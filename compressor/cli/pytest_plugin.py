@@ -40,7 +40,8 @@ def gate(
         candidate: exported file, artifact folder, or name.
         against: baseline of the same kind.
         max_regression: share by which it may be slower.
-        options: of ``compress gate``, with underscores: ``threads=2``, ``batch="1,8"``, ``max_size="9MB"``.
+        options: of ``compress gate``, with underscores: ``threads=2``, ``batch="1,8"``, ``max_size="9MB"``,
+            ``trust_code=True``.
 
     Returns:
         The document that ``compress gate --json`` prints.
@@ -48,7 +49,7 @@ def gate(
     Raises:
         RuntimeError: the gate could not be held; its own words say why.
     """
-    given = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    given = [word for name, value in options.items() for word in _words(name, value)]
     words = ["gate", str(candidate), "--against", str(against), "--max-regression", str(max_regression)]
     command = [sys.executable, "-P", "-m", "compressor", *words, *given, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -58,3 +59,11 @@ def gate(
         raise RuntimeError(done.stderr.strip())
     document: Mapping[str, Any] = json.loads(done.stdout)
     return document
+
+
+def _words(name: str, value: object) -> list[str]:
+    """Return an option as it is typed; of a flag its name alone."""
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return [option] * value
+    return [option, str(value)]

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from compressor.base.errors import UsageError
 from compressor.base.registry import Registry, unknown_name
+from compressor.base.trust import NOBODY, Trust
 from compressor.zoo.architecture import Architecture
-from compressor.zoo.factory import NOBODY, Trust, from_factory
+from compressor.zoo.factory import from_factory
 
 __all__ = ["FAMILIES", "NOBODY", "Architecture", "Family", "Trust", "find", "known_names"]
 

@@ -1,61 +1,23 @@
 """Models of the user's own: ``package.module:factory``, any callable that returns a module.
 
 A factory is code. It is imported where the user names it, on the command line or in a call, and never
-because a file says so: see `Trust`.
+because a file says so: see `compressor.base.trust`.
 """
 
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Final, Self
 
 from torch import nn
 
-from compressor.base.errors import ArtifactError, UsageError
+from compressor.base.errors import UsageError
 from compressor.base.packages import RENAME, own_package, shadowed
 from compressor.base.text import foreign
 from compressor.zoo.architecture import Architecture
 from compressor.zoo.inputs import InputSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Whose code an artifact may bring in.
-
-    Attributes:
-        factories: names that the user gave.
-        everything: whatever a manifest names.
-    """
-
-    factories: frozenset[str] = frozenset()
-    everything: bool = False
-
-    @classmethod
-    def of(cls, names: Iterable[str]) -> Self:
-        """Return trust in those of ``names`` that are factories."""
-        return cls(factories=frozenset(name for name in names if ":" in name))
-
-    def require(self, name: str, where: str) -> None:
-        """Refuse an architecture whose constructor only a file names.
-
-        Raises:
-            ArtifactError: it is a factory that nobody but the file named.
-        """
-        if ":" not in name or self.everything or name in self.factories:
-            return
-        module, _, attribute = foreign(name).partition(":")
-        raise ArtifactError(
-            f"{where} is built by code: it would import {module} and call {attribute}",
-            f"if that is yours or you have read it, give --trust-code (in Python: trust=Trust.of"
-            f"([{foreign(name)!r}])); nothing was imported.",
-        )
-
-
-NOBODY: Final = Trust()
 
 
 def from_factory(name: str) -> Architecture:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from compressor.base.devices import check_device
+from compressor.base.device_names import check_device
 from compressor.base.errors import BackendMissingError, UsageError
 from compressor.base.registry import Registry
-from compressor.zoo import NOBODY, Trust
+from compressor.base.trust import NOBODY, Trust
 from export.session import Array, Feed, Session, Spinning
 
 __all__ = [

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 import onnxruntime
-from onnx import TensorProto, helper
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from compressor.base.errors import BackendMissingError, CompressError, UsageError
@@ -152,6 +151,8 @@ def _cuda_failure(device: str) -> str | None:
 
 
 def _one_relu() -> bytes:
+    from onnx import TensorProto, helper
+
     ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", ports[:1], ports[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

@@ -1,16 +1,18 @@
 """Looks, fresh processes for what stays open, and what CI reads of it."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import xmlschema
 
 from bench.gate.judge import Judged, judge
 from bench.gate.report import Check, judged_to_json, junit, latency_check, markdown_table
-from bench.gate.rounds import Round
-from bench.gate.rule import Limits
+from bench.gate.rule import Limits, Round
 
 
 class Machine:
@@ -34,7 +36,7 @@ class Machine:
 
 def judged(change: float, spread: float) -> tuple[Judged, Machine]:
     machine = Machine(change, spread)
-    return judge(machine.start, Limits(), on_open="pass"), machine
+    return judge(machine.start, Limits(), on_open="pass")["p50"], machine
 
 
 def test_what_is_clear_ends_early() -> None:
@@ -49,12 +51,12 @@ def test_what_is_clear_ends_early() -> None:
 
 def test_what_stays_open_is_measured_again_and_then_weak() -> None:
     machine = Machine(0.05, 0.3)
-    found = judge(machine.start, Limits(), on_open="fail")
+    found = judge(machine.start, Limits(), on_open="fail")["p50"]
     assert (machine.started, machine.closed) == (2, 2)
     assert (found.verdict, found.weak, found.decision.rounds) == ("fail", True, 36)
     assert latency_check(1, found, 1.0).outcome == "fail"
     assert "weak" in latency_check(1, found, 1.0).words
-    lenient = judge(machine.start, Limits(), on_open="pass")
+    lenient = judge(machine.start, Limits(), on_open="pass")["p50"]
     assert latency_check(1, lenient, 1.0).outcome == "undecided"
 
 
@@ -76,6 +78,35 @@ def test_junit_is_xml_with_the_counts_that_servers_read() -> None:
     assert all(case.get("classname") and case.get("name") and case.get("time") for case in cases)
 
 
+SCHEMA = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
+
+
+def test_junit_is_valid_for_the_schema_of_ci_servers() -> None:
+    checks = [latency_check(1, judged(change, spread)[0], 1.23456) for change, spread in CASES]
+    assert [check.outcome for check in checks] == ["pass", "fail", "undecided"]
+    SCHEMA.validate(junit(checks, HOSTILE))
+    SCHEMA.validate(junit([], "nothing"))
+
+
+CASES = [(0.0, 0.01), (0.3, 0.02), (0.05, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (' errors="0"', ""),
+        ('tests="1"', 'tests="many"'),
+        ('time="1.235"', 'time="1.2345"'),
+        ("<skipped ", "<passed "),
+        (' classname="compress.gate"', ""),
+    ],
+)
+def test_the_schema_refuses_what_servers_refuse(right: str, wrong: str) -> None:
+    text = junit([latency_check(1, judged(0.05, 0.3)[0], 1.23456)], "one")
+    assert right in text
+    assert not SCHEMA.is_valid(text.replace(right, wrong))
+
+
 def test_markdown_is_one_row_per_check_whatever_the_names() -> None:
     text = markdown_table([Check(name=HOSTILE, outcome="fail", words=HOSTILE, seconds=0)], HOSTILE)
     lines = text.splitlines()
@@ -89,3 +120,6 @@ def test_json_keeps_every_round() -> None:
     document = judged_to_json(found)
     assert document["verdict"] == "pass"
     assert len(document["samples_ms"]) == document["rounds"] == 6
+    first = document["samples_ms"][0]
+    assert document["ratios"][0] == pytest.approx(math.log(first["candidate"][0] / first["baseline"][0]))
+    assert document["low"] <= document["change"] <= document["high"] < document["limit"]

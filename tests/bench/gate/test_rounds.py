@@ -1,12 +1,34 @@
 """Workers of the gate: fresh processes that find what the caller finds."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.gate.rounds import Pair, rounds_in_turn
 from compressor.artifact import Artifact
+from compressor.base.errors import UsageError
 from compressor.zoo import Trust, find
+from export.backends import BACKENDS
+
+ALONE = """
+import sys, bench.gate.worker
+from export.backends import BACKENDS
+assert BACKENDS.alone("onnxruntime").suffix == ".onnx"
+sys.exit(any(name in sys.modules for name in ("torch", "onnx", "compressor.zoo")))
+"""
+
+
+def test_a_worker_of_onnx_runtime_starts_without_torch() -> None:
+    assert subprocess.run([sys.executable, "-c", ALONE], check=False).returncode == 0
+
+
+def test_every_backend_is_found_alone() -> None:
+    assert all(BACKENDS.alone(name) is BACKENDS.get(name) for name in BACKENDS)
+    with pytest.raises(UsageError, match="unknown backend 'onnx'"):
+        BACKENDS.alone("onnx")
+
 
 FACTORY = """
 from torch import nn
