@@ -11,7 +11,7 @@ def text(data: dict[str, Any]) -> str:
     """Return the section for what ``results.json`` holds."""
     rows = [
         (
-            f"{row['threads']} threads, repeat {row['repeat'] + 1}",
+            f"threads {row['threads']}, repeat {row['repeat'] + 1}",
             row["first_cause"],
             f"{row['predicted_speedup']:.3f}",
             interval({**row["measured_speedup"], **_VERDICT}),
@@ -38,7 +38,7 @@ def _stages(found: dict[str, Any]) -> str:
     size = "x".join(map(str, found["shape"]))
     total = sum(found["stages_ms"].values())
     rows = [(stage, f"{ms:.1f}", f"{ms / total:.1%}") for stage, ms in found["stages_ms"].items()]
-    head = f"\nThe stages of a dense {found['model']} at {size}, {found['threads']} threads:\n\n"
+    head = f"\nThe stages of a dense {found['model']} at {size}, threads {found['threads']}:\n\n"
     return head + table(("stage", "ms", "share"), rows)
 
 
