@@ -37,6 +37,7 @@ from compressor.cli.process import (
 )
 from compressor.cli.prune import prune
 from compressor.cli.repair import repair
+from compressor.cli.report import report
 from compressor.cli.run import run
 
 app = typer.Typer(
@@ -56,6 +57,7 @@ app.command("eval", cls=Listing)(evaluate)
 app.command("export", cls=Listing)(export)
 app.command("bench", cls=Listing)(bench)
 app.command("gate", cls=Listing)(gate)
+app.command("report", cls=Listing)(report)
 app.command("detect", cls=Listing)(detect)
 app.command("run", cls=Listing)(run)
 app.command("doctor", cls=Listing)(doctor)

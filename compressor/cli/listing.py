@@ -6,7 +6,7 @@ An option says ``{dataset}`` where the names of data sets belong, ``{criterion|m
 import re
 from typing import Any, Final
 
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from compressor.base.registry import listed
 
@@ -16,6 +16,7 @@ PACKAGES: Final = {
     "dataset": "compressor.data",
     "method": "compressor.methods",
     "price": "compressor.rates.prices",
+    "result": "bench.report.kinds",
 }
 """Kind of a registry -> the package whose files fill it; the registries themselves import torch."""
 
@@ -26,7 +27,7 @@ class Listing(TyperCommand):
     def format_help(self, *args: Any, **kwargs: Any) -> None:
         """Fill in the names, and show the help."""
         for option in self.params:
-            if isinstance(option, TyperOption) and option.help:
+            if isinstance(option, TyperArgument | TyperOption) and option.help:
                 option.help = filled(option.help)
         super().format_help(*args, **kwargs)
 

@@ -1,0 +1,22 @@
+"""From results to a report: every section that has something to say, in order."""
+
+from collections.abc import Sequence
+
+from bench.report.content import Report
+from bench.report.facts import Result, joined
+from bench.report.sections import SECTIONS
+from compressor.base.errors import UsageError
+
+
+def make_report(results: Sequence[Result], title: str) -> Report:
+    """Return the report of results.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not results:
+        raise UsageError("there is nothing to report", "give documents of compress and artifact folders.")
+    facts = joined(results)
+    ordered = sorted((SECTIONS.get(name) for name in SECTIONS), key=lambda one: one.order)
+    written = (one.section(facts, tuple(results)) for one in ordered)
+    return Report(title=title, sections=tuple(one for one in written if one), results=tuple(results))

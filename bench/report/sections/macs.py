@@ -1,0 +1,111 @@
+"""Work against time: of whole models, and of layers."""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+from typing import ClassVar, Final
+
+from bench.comparison import BenchReport
+from bench.report.content import Cell, Column, Plot, Section, Table, milliseconds, percent, whole
+from bench.report.facts import Facts, Node, Profile, Pruned, Result
+from bench.report.matching import about
+from bench.report.plots.scales import linear, logarithmic
+from bench.report.plots.scatter import Axes, Point, scatter
+from bench.report.sections import SECTIONS
+from bench.results import BenchResult
+from bench.statistics import percentiles
+
+_NAMED: Final = 6
+"""Layers that have their name in the picture."""
+
+_MS: Final = "median time per call, ms"
+_MODELS: Final = (
+    Column(name="model"), Column(name="MACs per image", show=whole), Column(name="p50", unit="ms"),
+    Column(name="MACs left", show=percent), Column(name="time left", show=percent),
+)  # fmt: skip
+_LAYERS: Final = (
+    Column(name="model"), Column(name="layer"), Column(name="operator"), Column(name="MACs", show=whole),
+    Column(name="time", unit="ms", show=milliseconds), Column(name="rate", unit="GMAC/s"),
+)  # fmt: skip
+
+
+class Macs:
+    """What work costs; where models or layers lie apart from a line, something else costs."""
+
+    order: ClassVar[int] = 50
+
+    def section(self, facts: Facts, results: tuple[Result, ...]) -> Section | None:
+        """Return plots of models that have both figures, and of profiled layers."""
+        plots = [plot for report in facts.benches for plot in _models(report, facts.pruned)]
+        plots += [plot for profile in facts.profiles for plot in _layers(profile)]
+        if not plots:
+            return None
+        lead = "MACs are work, not speed: fewer of them do not have to take less time, and here is what they took."
+        return Section(name="macs", title="MACs against milliseconds", lead=lead, parts=tuple(plots))
+
+
+def _models(report: BenchReport, pruned: Sequence[Pruned]) -> list[Plot]:
+    def setting(one: BenchResult) -> tuple[str, int]:
+        return (one.settings.backend, one.settings.batch)
+
+    every = groupby(sorted(report.results, key=setting), key=setting)
+    plots = (_setting(f"{backend}, batch {batch}", list(group), pruned) for (backend, batch), group in every)
+    return [plot for plot in plots if plot]
+
+
+def _setting(where: str, measured: Sequence[BenchResult], pruned: Sequence[Pruned]) -> Plot | None:
+    found = [(one, about(one.model, pruned)) for one in measured]
+    known = [(one, cost[0].macs_after, percentiles(one.samples_ms).p50_ms) for one, cost in found if cost]
+    if len(known) < 2:
+        return None
+    _, most_macs, most_ms = known[0]
+    rows = tuple((one.model, macs, ms, macs / most_macs, ms / most_ms) for one, macs, ms in known)
+    points = [
+        Point(x=macs, y=ms, label=one.model, hint=f"{one.model}: {whole(macs)} MACs, {milliseconds(ms)} ms")
+        for one, macs, ms in known
+    ]
+    title = f"MACs and time of models, {where}"
+    axes = Axes(x_title="MACs of one image", y_title=_MS, scale=linear)
+    words = "; ".join(f"{row[0]}: {row[3]:.0%} of the MACs, {row[4]:.0%} of the time" for row in rows)
+    return Plot(
+        title=title, words=f"Against {known[0][0].model}: {words}.",
+        draw=partial(scatter, points, axes, (), ()), table=Table(title=title, columns=_MODELS, rows=rows),
+    )  # fmt: skip
+
+
+def _layers(profile: Profile) -> list[Plot]:
+    found = [
+        (index, model.name, node, node.macs)
+        for index, model in enumerate(profile.models)
+        for node in model.nodes
+        if node.macs and node.ms > 0
+    ]
+    if len(found) < 2:
+        return []
+    found.sort(key=lambda one: one[2].ms, reverse=True)
+    title = f"MACs and time of layers: {', '.join(model.name for model in profile.models)}"
+    rows = tuple(_row(name, node, macs) for _, name, node, macs in found)
+    points = [_point(index, name, node, macs, rank < _NAMED) for rank, (index, name, node, macs) in enumerate(found)]
+    axes = Axes(x_title="MACs per call", y_title="time per call while profiled, ms", scale=logarithmic)
+    legend = [model.name for model in profile.models] if len(profile.models) > 1 else []
+    slowest = found[0][2]
+    words = f"{len(found)} layers; {slowest.module or slowest.name} takes longest, {milliseconds(slowest.ms)} ms."
+    return [
+        Plot(
+            title=title, words=words, draw=partial(scatter, points, axes, legend, ()),
+            table=Table(title=title, columns=_LAYERS, rows=rows, folded=True),
+        )
+    ]  # fmt: skip
+
+
+def _point(index: int, model: str, node: Node, macs: int, named: bool) -> Point:
+    layer = node.module or node.name
+    hint = f"{model}, {layer}: {whole(macs)} MACs, {milliseconds(node.ms)} ms"
+    return Point(x=macs, y=node.ms, label=layer if named else "", hint=hint, shape=index)
+
+
+def _row(model: str, node: Node, macs: int) -> tuple[Cell, ...]:
+    return (model, node.module or node.name, node.kind, macs, node.ms, macs / node.ms / 1e6)
+
+
+MACS = SECTIONS.register("macs")(Macs())
