@@ -1,7 +1,8 @@
 """What a report is made of, before anybody decides how it looks: sections of banners, notes, tables and plots."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Literal, Protocol, TypeAlias
 from xml.etree.ElementTree import Element
 
@@ -21,11 +22,13 @@ class Column:
         name: its heading.
         unit: of its figures; "" for none.
         show: from a figure to what people read.
+        code: whether letters matter one by one, as in digests.
     """
 
     name: str
     unit: str = ""
     show: Show = significant
+    code: bool = False
 
     @property
     def heading(self) -> str:
@@ -59,7 +62,9 @@ class Table:
     @property
     def cells(self) -> list[list[str]]:
         """Rows as people read them."""
-        return [[column.text(cell) for column, cell in zip(self.columns, row, strict=True)] for row in self.rows]
+        return [
+            [column.text(cell) for column, cell in zip(self.columns, row, strict=True)] for row in self.rows
+        ]
 
     def numeric(self, index: int) -> bool:
         """Say whether a column holds figures."""
@@ -97,13 +102,15 @@ class Banner:
     """A verdict.
 
     Attributes:
-        word: in one word or two: ``pass``, ``1.62x``.
+        word: in one word or two: ``PASS``, ``1.62x``.
         text: a sentence.
+        detail: under which conditions, and how sure it is.
         mood: good, bad, or open; never shown by colour alone.
     """
 
     word: str
     text: str
+    detail: str
     mood: Mood
     kind: Literal["banner"] = "banner"
 
@@ -142,11 +149,13 @@ class Report:
 
     Attributes:
         title: of the page.
+        subtitle: where it was measured; "" where that is unknown.
         sections: those that have something to say.
         results: what it was made from.
     """
 
     title: str
+    subtitle: str
     sections: tuple[Section, ...]
     results: tuple[Result, ...]
 
@@ -155,6 +164,19 @@ def tables_of(section: Section) -> list[Table]:
     """Return all tables of a section, those of its plots included."""
     parts = (part.table if isinstance(part, Plot) else part for part in section.parts)
     return [part for part in parts if isinstance(part, Table)]
+
+
+def filled(table: Table) -> Table:
+    """Return a table without the columns in which nothing stands; the first one stays."""
+    stays = [
+        not index or any(row[index] not in ("", None) for row in table.rows)
+        for index in range(len(table.columns))
+    ]
+    return replace(
+        table,
+        columns=tuple(compress(table.columns, stays)),
+        rows=tuple(tuple(compress(row, stays)) for row in table.rows),
+    )
 
 
 def text_columns(*names: str) -> tuple[Column, ...]:

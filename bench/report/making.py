@@ -19,4 +19,20 @@ def make_report(results: Sequence[Result], title: str) -> Report:
     facts = joined(results)
     ordered = sorted((SECTIONS.get(name) for name in SECTIONS), key=lambda one: one.order)
     written = (one.section(facts, tuple(results)) for one in ordered)
-    return Report(title=title, sections=tuple(one for one in written if one), results=tuple(results))
+    return Report(
+        title=title, subtitle=_subtitle(results), sections=tuple(one for one in written if one),
+        results=tuple(results),
+    )  # fmt: skip
+
+
+def _subtitle(results: Sequence[Result]) -> str:
+    """Return the machines, graphics cards first: the one that counts where there is one."""
+    names = ("gpu0_name", "cpu")
+    return ", ".join(
+        dict.fromkeys(
+            result.facts.environment[name]
+            for name in names
+            for result in results
+            if name in result.facts.environment
+        )
+    )

@@ -14,8 +14,8 @@ from bench.report.content import Plot, Report
 from bench.report.facts import Result
 from compressor.base.text import foreign
 
-WIDTHS: Final = (720, 340)
-"""Pictures are drawn twice, for desks and for phones: text that shrinks with its picture cannot be read."""
+WIDTHS: Final = {"wide": 920, "middling": 640, "narrow": 350}
+"""Pictures are drawn for desks, tablets and phones: text that shrinks with its picture cannot be read."""
 
 MOST_RAW_BYTES: Final = 400_000
 """Documents beyond this stay out of the page, the largest first, and are named."""
@@ -52,12 +52,11 @@ class _Pictures:
 
     def draw(self, plot: Plot) -> list[Markup]:
         """Return the picture for every width."""
-        return [self._drawing(plot, width) for width in WIDTHS]
+        return [self._drawing(plot, look, width) for look, width in WIDTHS.items()]
 
-    def _drawing(self, plot: Plot, width: int) -> Markup:
+    def _drawing(self, plot: Plot, look: str, width: int) -> Markup:
         self._drawn += 1
         picture = plot.draw(width=width)
-        look = "wide" if width == WIDTHS[0] else "narrow"
         names = f"t{self._drawn}", f"d{self._drawn}"
         picture.attrib |= {"role": "img", "aria-labelledby": " ".join(names), "class": f"plot {look}"}
         _describe(picture, plot, names)
@@ -86,7 +85,8 @@ def _bounded(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
 def _raw(results: Sequence[Result]) -> Markup:
     """Return documents as JSON in which no tag can begin or end."""
     rows = [
-        {"where": one.where, "kind": one.kind, "sha256": one.sha256, "document": one.document} for one in results
+        {"where": one.where, "kind": one.kind, "sha256": one.sha256, "document": one.document}
+        for one in results
     ]
     return Markup(_compact(rows))  # noqa: S704 - "<" is written by its number
 

@@ -18,7 +18,7 @@ def _section(section: Section) -> str:
 
 def _part(part: Part) -> str:
     if isinstance(part, Banner):
-        return f"**{markdown(part.word)}** {markdown(part.text, _LONG)}\n"
+        return f"**{markdown(part.word)}** {markdown(part.text, _LONG)}, {markdown(part.detail)}\n"
     if isinstance(part, Note):
         return f"> {markdown(part.text, _LONG)}\n"
     if isinstance(part, Plot):
@@ -31,6 +31,8 @@ def _table(table: Table) -> str:
     rules = ["---:" if table.numeric(index) else "---" for index in range(len(heads))]
     lines = [heads, rules]
     for cells, row in zip(table.cells, table.rows, strict=True):
-        lines.append([markdown(t, _LONG) if isinstance(c, str) else t for t, c in zip(cells, row, strict=True)])
+        lines.append(
+            [markdown(t, _LONG) if isinstance(c, str) else t for t, c in zip(cells, row, strict=True)]
+        )
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"**{markdown(table.title, _LONG)}**\n\n{body}\n"

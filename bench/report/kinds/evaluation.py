@@ -26,7 +26,13 @@ class EvaluationKind:
 
     def claims(self, document: Json) -> bool:
         """Say whether one model was scored."""
-        return {"model", "data", "split", "synthetic", "images"} <= document.keys() and "groups" not in document
+        return {
+            "model",
+            "data",
+            "split",
+            "synthetic",
+            "images",
+        } <= document.keys() and "groups" not in document
 
     def facts(self, document: Json, where: Path) -> Facts:
         """Return the score."""

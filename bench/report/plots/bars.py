@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from bench.report.plots.canvas import box, breadth, fitted, svg, words, x_axis
+from bench.report.plots.canvas import box, breadth, fitted, headline, svg, words, x_axis
 from bench.report.plots.scales import Linear, linear
 
 _EDGE: Final = 14
@@ -53,13 +53,12 @@ def _legend(parent: Element, texts: Sequence[str], width: int) -> None:
 
 
 def _row(parent: Element, row: Bar, top: float, scale: Linear, width: int) -> None:
-    label = fitted(row.label, width - 24 - breadth(row.figure))
-    box(parent, (0, top + 4), (width, 17), "backing")
-    words(parent, (2, top + 17), label, "label")
-    words(parent, (width - 2, top + 17), row.figure, "figure", "end")
+    headline(parent, top, width, row.label, (row.figure, "plain"))
     for index, value in enumerate(row.values):
         start, end = sorted((scale(0.0), scale(value)))
-        box(parent, (start, top + 23 + index * (_BAR + 2)), (end - start, _BAR), _look(index, len(row.values)))
+        box(
+            parent, (start, top + 23 + index * (_BAR + 2)), (end - start, _BAR), _look(index, len(row.values))
+        )
 
 
 def _look(index: int, count: int) -> str:

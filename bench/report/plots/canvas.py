@@ -16,7 +16,9 @@ _WIDE: Final = frozenset("WFA")
 
 def svg(width: int, height: float) -> Element:
     """Return an empty picture."""
-    return Element("svg", {"viewBox": f"0 0 {width} {height:.0f}", "width": str(width), "height": f"{height:.0f}"})
+    return Element(
+        "svg", {"viewBox": f"0 0 {width} {height:.0f}", "width": str(width), "height": f"{height:.0f}"}
+    )
 
 
 def line(parent: Element, start: tuple[float, float], end: tuple[float, float], look: str) -> None:
@@ -34,7 +36,14 @@ def path(parent: Element, points: list[tuple[float, float]], look: str) -> None:
 def box(parent: Element, corner: tuple[float, float], size: tuple[float, float], look: str) -> None:
     """Draw a filled rectangle."""
     (x, y), (width, height) = corner, size
-    about = {"x": px(x), "y": px(y), "width": px(max(width, 0)), "height": px(height), "class": look, "rx": "1.5"}
+    about = {
+        "x": px(x),
+        "y": px(y),
+        "width": px(max(width, 0)),
+        "height": px(height),
+        "class": look,
+        "rx": "1.5",
+    }
     SubElement(parent, "rect", about)
 
 
@@ -73,7 +82,20 @@ _SHAPES: Final[tuple[tuple[tuple[float, float], ...], ...]] = (
     ((0, -6), (5.6, 4.2), (-5.6, 4.2)),
     ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0)),
     ((0, 6), (5.6, -4.2), (-5.6, -4.2)),
-    ((-2, -6), (2, -6), (2, -2), (6, -2), (6, 2), (2, 2), (2, 6), (-2, 6), (-2, 2), (-6, 2), (-6, -2), (-2, -2)),
+    (
+        (-2, -6),
+        (2, -6),
+        (2, -2),
+        (6, -2),
+        (6, 2),
+        (2, 2),
+        (2, 6),
+        (-2, 6),
+        (-2, 2),
+        (-6, 2),
+        (-6, -2),
+        (-2, -2),
+    ),
 )
 """Circle, square, triangle, diamond, triangle upside down, cross; by their corners."""
 
@@ -83,8 +105,17 @@ def x_axis(parent: Element, scale: Scale, top: float, bottom: float, title: str)
     for tick in scale.ticks:
         line(parent, (scale(tick), top), (scale(tick), bottom), "grid")
         words(parent, (scale(tick), bottom + 15), tick_text(tick), "tick", "middle")
-    middle = (scale(scale.ticks[0]) + scale(scale.ticks[-1])) / 2 if scale.ticks else 0.0
-    words(parent, (middle, bottom + 33), title, "axis", "middle")
+    words(parent, ((scale.start + scale.end) / 2, bottom + 33), title, "axis", "middle")
+
+
+def headline(parent: Element, top: float, width: int, label: str, figure: tuple[str, str]) -> None:
+    """Write what a row is on its left, and its figure, given with a class, on its right."""
+    text, look = figure
+    short = fitted(label, width - 24 - breadth(text))
+    box(parent, (0, top + 4), (breadth(short) + 4, 17), "backing")
+    box(parent, (width - 4 - breadth(text), top + 4), (breadth(text) + 4, 17), "backing")
+    words(parent, (2, top + 17), short, "label")
+    words(parent, (width - 2, top + 17), text, f"figure {look}", "end")
 
 
 def y_axis(parent: Element, scale: Scale, left: float, right: float) -> None:
@@ -96,7 +127,7 @@ def y_axis(parent: Element, scale: Scale, left: float, right: float) -> None:
 
 def breadth(text: str, size: float = SIZE) -> float:
     """Return about how wide a text is, px; rather too much than too little."""
-    ems = (1.0 if unicodedata.east_asian_width(letter) in _WIDE else 0.58 for letter in text)
+    ems = (1.0 if unicodedata.east_asian_width(letter) in _WIDE else 0.62 for letter in text)
     return size * sum(ems)
 
 

@@ -12,7 +12,20 @@ _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 class Scale(Protocol):
     """A monotone map from values to pixels."""
 
-    ticks: tuple[float, ...]
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """Round values in its range."""
+        ...
+
+    @property
+    def start(self) -> float:
+        """Pixel of the low end."""
+        ...
+
+    @property
+    def end(self) -> float:
+        """Pixel of the high end."""
+        ...
 
     def __call__(self, value: float) -> float:
         """Return the pixel of a value."""

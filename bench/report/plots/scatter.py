@@ -1,5 +1,6 @@
 """Two figures of each thing against each other, with names that do not cover one another."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -61,13 +62,15 @@ def scatter(
         points: in the order in which they get their names; those that come first have more room.
         axes: of both figures.
         legend: what each shape is; "" and none for no legend.
-        front: points that a line joins, in order.
+        front: points that steps join, in order of the first figure.
         width: px.
     """
     top = _TOP + 20.0 * len(legend)
     height = top + (330 if width > 500 else 270)
     made = svg(width, height + _BOTTOM)
-    x = axes.scale([point.x for point in points], _LEFT + 12, width - _RIGHT - 12, count=7 if width > 500 else 4)
+    x = axes.scale(
+        [point.x for point in points], _LEFT + 12, width - _RIGHT - 12, count=7 if width > 500 else 4
+    )
     y = axes.scale([point.y for point in points], height - 12, top + 12, count=6)
     x_axis(made, x, top, height, axes.x_title)
     y_axis(made, y, _LEFT, width - _RIGHT)
@@ -75,19 +78,35 @@ def scatter(
     for index, text in enumerate(legend):
         mark(made, (10, 10 + 20.0 * index), index, f"mark c{index}")
         words(made, (22, 14 + 20.0 * index), fitted(text, width - 30), "label")
-    if len(front) > 1:
-        path(made, [(x(point.x), y(point.y)) for point in front], "front")
+    steps = _steps([(x(point.x), y(point.y)) for point in front])
+    if steps:
+        path(made, steps, "front")
     placed = [(point, x(point.x), y(point.y)) for point in points]
     for point, left, up in placed:
         look = f"mark c{point.shape}" + (" hollow" if point.hollow else "")
         mark(made, (left, up), point.shape, look, point.hint)
-    _names(made, placed, (0, top - 8, width, height))
+    _names(made, placed, (_LEFT, top - 8, width, height), _boxes_along(steps))
     return made
 
 
-def _names(parent: Element, placed: Sequence[tuple[Point, float, float]], room: Box) -> None:
-    """Write the names where they cover neither marks nor each other; one without such a place stays away."""
-    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for _, x, y in placed]
+def _steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the corners of a staircase: until the next point is reached, the one before is the best there is."""
+    corners = [(after[0], before[1]) for before, after in itertools.pairwise(points)]
+    steps = [spot for both in itertools.zip_longest(points, corners) for spot in both if spot]
+    return steps if len(points) > 1 else []
+
+
+def _boxes_along(steps: Sequence[tuple[float, float]]) -> list[Box]:
+    """Return the boxes that the straight pieces of a staircase fill."""
+    pieces = itertools.pairwise(steps)
+    return [(min(a, c) - 1, min(b, d) - 1, max(a, c) + 1, max(b, d) + 1) for (a, b), (c, d) in pieces]
+
+
+def _names(
+    parent: Element, placed: Sequence[tuple[Point, float, float]], room: Box, lines: Sequence[Box]
+) -> None:
+    """Write names where they cover neither marks, lines nor each other; one without such a place stays away."""
+    taken: list[Box] = [*lines, *((x - 6, y - 6, x + 6, y + 6) for _, x, y in placed)]
     for point, x, y in placed:
         if not point.label:
             continue

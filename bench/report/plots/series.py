@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from bench.report.plots.canvas import breadth, dot, fitted, line, path, svg, words, y_axis
+from bench.report.plots.canvas import dot, headline, line, path, svg, words, y_axis
 from bench.report.plots.scales import Linear, linear, tick_text, ticks
 
 PANEL: Final = 132
@@ -58,9 +58,7 @@ def _round_ticks(most: int, width: int) -> tuple[float, ...]:
 
 
 def _panel(parent: Element, panel: Series, top: float, rounds: Linear, width: int) -> None:
-    figure = fitted(panel.figure, width * 0.62)
-    words(parent, (2, top + 16), fitted(panel.label, width - 20 - breadth(figure)), "label")
-    words(parent, (width - 2, top + 16), figure, "figure", "end")
+    headline(parent, top, width, panel.label, (panel.figure, "plain"))
     marked = [panel.middle, *([panel.limit] if panel.limit is not None else [])]
     scale = linear([*panel.values, *marked], top + PANEL - 10, top + 28, count=4, pad=0.12)
     y_axis(parent, scale, _LEFT, width - _RIGHT)

@@ -4,14 +4,24 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Final
 
-from bench.comparison import BenchReport
-from bench.report.content import Cell, Column, Note, Part, Plot, Section, Table, decimals, milliseconds, whole
+from bench.report.content import (
+    Cell,
+    Column,
+    Note,
+    Part,
+    Plot,
+    Section,
+    Table,
+    decimals,
+    filled,
+    milliseconds,
+    whole,
+)
 from bench.report.facts import Facts, Result, Scored
 from bench.report.matching import about
 from bench.report.plots.scatter import Axes, Point, scatter
 from bench.report.sections import SECTIONS
-from bench.results import BenchResult
-from bench.statistics import percentiles
+from bench.report.settings import Setting, median_ms, settings_of
 
 _SCORES: Final = (
     Column(name="model"), Column(name="metric"), Column(name="quality", unit="%", show=decimals(2)),
@@ -33,9 +43,11 @@ class Accuracy:
         if not facts.scores:
             return None
         real = [one for one in facts.scores if not one.synthetic]
-        parts: list[Part] = [plot for report in facts.benches for plot in _plots(report, real)]
+        parts: list[Part] = [
+            plot for report in facts.benches for one in settings_of(report) for plot in _plots(one, real)
+        ]
         rows = tuple(dict.fromkeys(_row(one) for one in facts.scores))
-        parts.append(Table(title="Scores", columns=_SCORES, rows=rows))
+        parts.append(filled(Table(title="Scores", columns=_SCORES, rows=rows)))
         parts += [Note(text) for text in _unscored(facts)]
         lead = (
             "A model is on the Pareto front where none that was measured with it is both faster and better; the "
@@ -59,28 +71,27 @@ def _unscored(facts: Facts) -> list[str]:
     ]
 
 
-def _plots(report: BenchReport, scores: Sequence[Scored]) -> list[Plot]:
-    settings = dict.fromkeys((one.settings.backend, one.settings.batch) for one in report.results)
-    measures = dict.fromkeys((one.metric, one.data, one.split) for one in scores)
+def _plots(setting: Setting, scores: Sequence[Scored]) -> list[Plot]:
     found = []
-    for backend, batch in settings:
-        measured = [one for one in report.results if (one.settings.backend, one.settings.batch) == (backend, batch)]
-        for measure in measures:
-            points = _points(measured, [one for one in scores if (one.metric, one.data, one.split) == measure])
-            if len(points) > 1:
-                found.append(_plot(points, measure, f"{backend}, batch {batch}"))
+    for measure in dict.fromkeys((one.metric, one.data, one.split) for one in scores):
+        alike = [one for one in scores if (one.metric, one.data, one.split) == measure]
+        points = _points(setting, alike)
+        if len(points) > 1:
+            found.append(_plot(points, measure, setting.title))
     return found
 
 
-def _points(measured: Sequence[BenchResult], scores: Sequence[Scored]) -> list[tuple[str, float, float]]:
+def _points(setting: Setting, scores: Sequence[Scored]) -> list[tuple[str, float, float]]:
     """Return (model, median ms, percent) of models that have both, each with its last score."""
-    found = [(one, about(one.model, scores)) for one in measured]
-    return [(one.model, percentiles(one.samples_ms).p50_ms, own[-1].quality) for one, own in found if own]
+    found = [(one, about(one.model, scores)) for one in setting.results]
+    return [(one.model, median_ms(one), own[-1].quality) for one, own in found if own]
 
 
 def front(points: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
     """Return the points that no other beats in one figure without being worse in the other, by time."""
-    return sorted((one for one in points if not any(_beats(other, one) for other in points)), key=lambda one: one[1])
+    return sorted(
+        (one for one in points if not any(_beats(other, one) for other in points)), key=lambda one: one[1]
+    )
 
 
 def _beats(other: tuple[str, float, float], one: tuple[str, float, float]) -> bool:
@@ -91,11 +102,11 @@ def _plot(points: Sequence[tuple[str, float, float]], measure: Measure, where: s
     metric, data, split = measure
     best = front(points)
     drawn = {one: _point(one, metric, hollow=one not in best) for one in points}
-    title = f"{metric} on {data or 'unnamed data'}, {split}, against latency, {where}"
+    title = f"{metric} on {data or 'unnamed data'}, {split}, against latency: {where}"
     rows = tuple((*one, "yes" if one in best else "no") for one in points)
     columns = (
         Column(name="model"), Column(name="p50", unit="ms"), Column(name=metric, unit="%", show=decimals(2)),
-        Column(name="on the Pareto front"),
+        Column(name="Pareto front"),
     )  # fmt: skip
     words = f"On the Pareto front: {', '.join(name for name, _, _ in best)}."
     axes = Axes(x_title="median time per call, ms; left is faster", y_title=f"{metric}, %; up is better")

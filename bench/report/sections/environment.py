@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from bench.report.content import Part, Section, Table, text_columns
+from bench.report.content import Column, Part, Section, Table, text_columns
 from bench.report.facts import Facts, Result
 from bench.report.sections import SECTIONS
 
 _MOVING: Final = frozenset({"load_average_1min", "cpu_mhz"})
 """What differs from minute to minute on one machine."""
+
+_SHA: Final = Column(name="sha256", code=True)
 
 
 class Environment:
@@ -21,9 +23,9 @@ class Environment:
         parts: list[Part] = [*_machines(results)]
         if facts.digests:
             digests = tuple(dict.fromkeys((one.model, one.what, one.sha256) for one in facts.digests))
-            parts.append(Table(title="Models", columns=text_columns("model", "what", "sha256"), rows=digests))
+            parts.append(Table(title="Models", columns=(*text_columns("model", "what"), _SHA), rows=digests))
         rows = tuple((one.where, one.kind, one.sha256) for one in results)
-        parts.append(Table(title="Results", columns=text_columns("result", "kind", "sha256"), rows=rows))
+        parts.append(Table(title="Results", columns=(*text_columns("result", "kind"), _SHA), rows=rows))
         lead = "What would have to be the same for the same figures, and digests of all that went in."
         return Section(name="environment", title="Environment and digests", lead=lead, parts=tuple(parts))
 

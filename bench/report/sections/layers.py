@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Final
 
-from bench.report.content import Cell, Column, Note, Part, Plot, Section, Table, decimals, milliseconds, whole
+from bench.report.content import (
+    Cell,
+    Column,
+    Note,
+    Part,
+    Plot,
+    Section,
+    Table,
+    decimals,
+    filled,
+    milliseconds,
+    whole,
+)
 from bench.report.facts import Facts, Lint, Node, Pair, Profile, Profiled, Result
 from bench.report.plots.bars import Bar, bars
 from bench.report.sections import SECTIONS
@@ -77,7 +89,7 @@ def _pairs(profile: Profile) -> Plot:
     return Plot(
         title=title, words=f"Most saved: {words}.",
         draw=partial(bars, shown, (f"before: {before.name}", f"after: {after.name}"), _MS),
-        table=Table(title=title, columns=_PAIRS, rows=rows, folded=len(rows) > _SHOWN),
+        table=filled(Table(title=title, columns=_PAIRS, rows=rows, folded=len(rows) > _SHOWN)),
     )  # fmt: skip
 
 
@@ -98,7 +110,7 @@ def _nodes(model: Profiled) -> Plot:
     words = "; ".join(f"{bar.label}: {bar.figure}" for bar in shown[:5])
     return Plot(
         title=title, words=f"Slowest: {words}.", draw=partial(bars, shown, ("",), _MS),
-        table=Table(title=title, columns=_NODES, rows=rows, folded=len(rows) > _SHOWN),
+        table=filled(Table(title=title, columns=_NODES, rows=rows, folded=len(rows) > _SHOWN)),
     )  # fmt: skip
 
 

@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import groupby
 from typing import ClassVar, Final
 
-from bench.comparison import BenchReport
 from bench.report.content import Cell, Column, Plot, Section, Table, milliseconds, percent, whole
 from bench.report.facts import Facts, Node, Profile, Pruned, Result
 from bench.report.matching import about
 from bench.report.plots.scales import linear, logarithmic
 from bench.report.plots.scatter import Axes, Point, scatter
 from bench.report.sections import SECTIONS
-from bench.results import BenchResult
-from bench.statistics import percentiles
+from bench.report.settings import Setting, median_ms, settings_of
 
 _NAMED: Final = 6
 """Layers that have their name in the picture."""
@@ -36,7 +33,12 @@ class Macs:
 
     def section(self, facts: Facts, results: tuple[Result, ...]) -> Section | None:
         """Return plots of models that have both figures, and of profiled layers."""
-        plots = [plot for report in facts.benches for plot in _models(report, facts.pruned)]
+        plots = [
+            plot
+            for report in facts.benches
+            for one in settings_of(report)
+            for plot in _models(one, facts.pruned)
+        ]
         plots += [plot for profile in facts.profiles for plot in _layers(profile)]
         if not plots:
             return None
@@ -44,33 +46,26 @@ class Macs:
         return Section(name="macs", title="MACs against milliseconds", lead=lead, parts=tuple(plots))
 
 
-def _models(report: BenchReport, pruned: Sequence[Pruned]) -> list[Plot]:
-    def setting(one: BenchResult) -> tuple[str, int]:
-        return (one.settings.backend, one.settings.batch)
-
-    every = groupby(sorted(report.results, key=setting), key=setting)
-    plots = (_setting(f"{backend}, batch {batch}", list(group), pruned) for (backend, batch), group in every)
-    return [plot for plot in plots if plot]
-
-
-def _setting(where: str, measured: Sequence[BenchResult], pruned: Sequence[Pruned]) -> Plot | None:
-    found = [(one, about(one.model, pruned)) for one in measured]
-    known = [(one, cost[0].macs_after, percentiles(one.samples_ms).p50_ms) for one, cost in found if cost]
+def _models(setting: Setting, pruned: Sequence[Pruned]) -> list[Plot]:
+    found = [(one, about(one.model, pruned)) for one in setting.results]
+    known = [(one, cost[0].macs_after, median_ms(one)) for one, cost in found if cost]
     if len(known) < 2:
-        return None
+        return []
     _, most_macs, most_ms = known[0]
     rows = tuple((one.model, macs, ms, macs / most_macs, ms / most_ms) for one, macs, ms in known)
     points = [
         Point(x=macs, y=ms, label=one.model, hint=f"{one.model}: {whole(macs)} MACs, {milliseconds(ms)} ms")
         for one, macs, ms in known
     ]
-    title = f"MACs and time of models, {where}"
+    title = f"MACs and time of models, {setting.title}"
     axes = Axes(x_title="MACs of one image", y_title=_MS, scale=linear)
     words = "; ".join(f"{row[0]}: {row[3]:.0%} of the MACs, {row[4]:.0%} of the time" for row in rows)
-    return Plot(
-        title=title, words=f"Against {known[0][0].model}: {words}.",
-        draw=partial(scatter, points, axes, (), ()), table=Table(title=title, columns=_MODELS, rows=rows),
-    )  # fmt: skip
+    return [
+        Plot(
+            title=title, words=f"Against {known[0][0].model}: {words}.",
+            draw=partial(scatter, points, axes, (), ()), table=Table(title=title, columns=_MODELS, rows=rows),
+        )
+    ]  # fmt: skip
 
 
 def _layers(profile: Profile) -> list[Plot]:
@@ -85,11 +80,15 @@ def _layers(profile: Profile) -> list[Plot]:
     found.sort(key=lambda one: one[2].ms, reverse=True)
     title = f"MACs and time of layers: {', '.join(model.name for model in profile.models)}"
     rows = tuple(_row(name, node, macs) for _, name, node, macs in found)
-    points = [_point(index, name, node, macs, rank < _NAMED) for rank, (index, name, node, macs) in enumerate(found)]
+    points = [
+        _point(index, name, node, macs, rank < _NAMED) for rank, (index, name, node, macs) in enumerate(found)
+    ]
     axes = Axes(x_title="MACs per call", y_title="time per call while profiled, ms", scale=logarithmic)
     legend = [model.name for model in profile.models] if len(profile.models) > 1 else []
     slowest = found[0][2]
-    words = f"{len(found)} layers; {slowest.module or slowest.name} takes longest, {milliseconds(slowest.ms)} ms."
+    words = (
+        f"{len(found)} layers; {slowest.module or slowest.name} takes longest, {milliseconds(slowest.ms)} ms."
+    )
     return [
         Plot(
             title=title, words=words, draw=partial(scatter, points, axes, legend, ()),

@@ -6,11 +6,12 @@ from functools import partial
 from statistics import fmean, median, stdev
 from typing import ClassVar, Final
 
-from bench.comparison import BenchReport
 from bench.report.content import Cell, Column, Plot, Section, Table, decimals
 from bench.report.facts import Facts, Gate, Result
 from bench.report.plots.series import Series, series
 from bench.report.sections import SECTIONS
+from bench.report.settings import Setting, settings_of
+from bench.statistics import Blocks
 
 _COLUMNS: Final = (
     Column(name="model"), Column(name="rounds", show=decimals(0)), Column(name="median ratio", show=decimals(3)),
@@ -27,7 +28,7 @@ class Rounds:
 
     def section(self, facts: Facts, results: tuple[Result, ...]) -> Section | None:
         """Return a plot per benchmark and gate."""
-        plots = [plot for report in facts.benches for plot in _bench(report)]
+        plots = [plot for report in facts.benches for one in settings_of(report) for plot in _setting(one)]
         plots += [_gate(gate) for gate in facts.gates if any(one.ratios for one in gate.latencies)]
         if not plots:
             return None
@@ -39,20 +40,17 @@ class Rounds:
         return Section(name="rounds", title="Round by round", lead=lead, parts=tuple(plots))
 
 
-def _bench(report: BenchReport) -> list[Plot]:
-    blocks = {(one.model, one.settings.backend, one.settings.batch): one.samples_ms for one in report.results}
-    panels = []
-    for one in report.comparisons:
-        baseline = blocks.get((one.baseline, one.backend, one.batch), ())
-        candidate = blocks.get((one.model, one.backend, one.batch), ())
-        both = zip(baseline, candidate, strict=False)
-        ratios = tuple(median(before) / median(after) for before, after in both if before and after)
-        if ratios:
-            label = f"{one.model} \N{MIDDLE DOT} {one.backend} \N{MIDDLE DOT} batch {one.batch}"
-            panels.append(_panel(label, ratios, None))
-    if not panels:
-        return []
-    return [_plot("Speed-up of each round", "baseline over model, times", panels)]
+def _setting(setting: Setting) -> list[Plot]:
+    blocks = {one.model: one.samples_ms for one in setting.results}
+    ratios = {one.model: _ratios(blocks[one.baseline], blocks[one.model]) for one in setting.comparisons}
+    panels = [_panel(model, found, None) for model, found in ratios.items() if found]
+    title = f"Speed-up of each round, {setting.title}"
+    return [_plot(title, "baseline over model, times", panels)] if panels else []
+
+
+def _ratios(baseline: Blocks, candidate: Blocks) -> tuple[float, ...]:
+    both = zip(baseline, candidate, strict=False)
+    return tuple(median(before) / median(after) for before, after in both if before and after)
 
 
 def _gate(gate: Gate) -> Plot:
@@ -61,9 +59,9 @@ def _gate(gate: Gate) -> Plot:
     return _plot(title, "candidate over baseline, times; the thick line is what is allowed", panels)
 
 
-def _panel(label: str, ratios: tuple[float, ...], limit: float | None) -> Series:
+def _panel(name: str, ratios: tuple[float, ...], limit: float | None) -> Series:
     figure = f"median {median(ratios):.3f}, spread {spread(ratios):.1f} %"
-    return Series(label=label, figure=figure, values=ratios, middle=median(ratios), limit=limit)
+    return Series(label=name, figure=figure, values=ratios, middle=median(ratios), limit=limit)
 
 
 def _plot(title: str, axis: str, panels: Sequence[Series]) -> Plot:

@@ -33,7 +33,7 @@ def _parts(study: Sensitivity) -> list[Part]:
     rates = sorted({rate for group in study.groups for rate, _ in group.points})
     columns = (
         Column(name="group"), Column(name="units", show=whole),
-        *(Column(name=f"-{rate:.0%}", unit="% left", show=_TWO) for rate in rates),
+        *(Column(name=f"without {rate:.0%}", unit="%", show=_TWO) for rate in rates),
         Column(name="lost per % of MACs", unit="points", show=_TWO),
     )  # fmt: skip
     rows = tuple(_row(group, rates) for group in study.groups)
@@ -46,7 +46,10 @@ def _parts(study: Sensitivity) -> list[Part]:
 
 def _plot(study: Sensitivity, known: list[GroupStudy], table: Table) -> Plot:
     ordered = sorted(known, key=_loss, reverse=True)[:_SHOWN]
-    rows = [Bar(label=group.group, figure=f"{_loss(group):.2f}", values=(max(_loss(group), 0.0),)) for group in ordered]
+    rows = [
+        Bar(label=group.group, figure=f"{_loss(group):.2f}", values=(max(_loss(group), 0.0),))
+        for group in ordered
+    ]
     words = f"Most sensitive: {', '.join(row.label for row in rows[:3])}."
     axis = "points lost per percent of MACs saved"
     title = f"Most sensitive groups of {study.model}"

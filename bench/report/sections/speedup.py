@@ -4,18 +4,23 @@ from functools import partial
 from typing import ClassVar, Final
 
 from bench.comparison import BenchReport, Comparison
-from bench.report.content import Cell, Column, Part, Plot, Section, Table, decimals
+from bench.report.content import Cell, Column, Part, Plot, Section, Table, decimals, filled
 from bench.report.facts import Facts, Gate, Result
 from bench.report.plots.intervals import Interval, intervals
 from bench.report.sections import SECTIONS
+from bench.report.settings import Setting, settings_of
 from bench.results import BenchResult
 from bench.statistics import percentiles, throughput_per_s
 
-_LOOKS: Final = {"faster": (2, "good"), "slower": (4, "bad"), "no difference": (0, "open"), "too noisy": (5, "open")}
+_LOOKS: Final = {
+    "faster": (2, "good"),
+    "slower": (4, "bad"),
+    "no difference": (0, "open"),
+    "too noisy": (5, "open"),
+}
 _TWO: Final = decimals(2)
 _COLUMNS: Final = (
-    Column(name="model"), Column(name="backend"), Column(name="batch", show=decimals(0)), Column(name="precision"),
-    Column(name="threads"), Column(name="p50", unit="ms"), Column(name="p90", unit="ms"),
+    Column(name="model"), Column(name="precision"), Column(name="p50", unit="ms"), Column(name="p90", unit="ms"),
     Column(name="p99", unit="ms"), Column(name="throughput", unit="images/s"),
     Column(name="speed-up", show=_TWO), Column(name="low", show=_TWO), Column(name="high", show=_TWO),
     Column(name="verdict"),
@@ -41,37 +46,38 @@ class SpeedUp:
 
 
 def _bench(report: BenchReport) -> list[Part]:
-    compared = {(one.model, one.backend, one.batch): one for one in report.comparisons}
-    rows = tuple(
-        _row(one, compared.get((one.model, one.settings.backend, one.settings.batch))) for one in report.results
-    )
-    table = Table(title="Times per call and speed-ups", columns=_COLUMNS, rows=rows)
-    if not compared:
-        return [table]
+    return [_setting(one) for one in settings_of(report)]
+
+
+def _setting(setting: Setting) -> Part:
+    rows = tuple(_row(one, setting.comparison(one.model)) for one in setting.results)
+    title = f"Times per call, {setting.title}"
+    table = filled(Table(title=title, columns=_COLUMNS, rows=rows))
+    if not setting.comparisons:
+        return table
     axis = "speed-up, times; above 1 is faster"
-    draw = partial(intervals, [_interval(one) for one in report.comparisons], 1.0, axis)
-    words = "; ".join(f"{one.model}, {one.backend}, batch {one.batch}: {one.describe()}" for one in report.comparisons)
-    return [Plot(title="Speed-up against the baseline", words=words, draw=draw, table=table)]
+    draw = partial(intervals, [_interval(one) for one in setting.comparisons], {1.0: "reference"}, axis)
+    words = "; ".join(f"{one.model}: {one.describe()}" for one in setting.comparisons)
+    title = f"Against {setting.comparisons[0].baseline}, {setting.title}"
+    return Plot(title=title, words=words, draw=draw, table=table)
 
 
 def _interval(one: Comparison) -> Interval:
     shape, look = _LOOKS[one.verdict]
     found = one.speedup
     figure = f"{found.value:.2f}\N{MULTIPLICATION SIGN} {one.verdict}" if look != "open" else one.verdict
-    label = f"{one.model} \N{MIDDLE DOT} {one.backend} \N{MIDDLE DOT} batch {one.batch}"
     return Interval(
-        label=label, figure=figure, value=found.value, low=found.low, high=found.high, shape=shape, look=look
-    )
+        label=one.model, figure=figure, value=found.value, low=found.low, high=found.high, shape=shape,
+        look=look,
+    )  # fmt: skip
 
 
 def _row(one: BenchResult, compared: Comparison | None) -> tuple[Cell, ...]:
-    settings, times = one.settings, percentiles(one.samples_ms)
-    found = compared.speedup if compared else None
+    times, found = percentiles(one.samples_ms), compared.speedup if compared else None
     figures = (found.value, found.low, found.high) if found else (None, None, None)
     return (
-        one.model, settings.backend, settings.batch, settings.precision,
-        "auto" if settings.threads is None else str(settings.threads), times.p50_ms, times.p90_ms, times.p99_ms,
-        throughput_per_s(one.samples_ms, settings.batch), *figures,
+        one.model, one.settings.precision, times.p50_ms, times.p90_ms, times.p99_ms,
+        throughput_per_s(one.samples_ms, one.settings.batch), *figures,
         compared.verdict if compared else "baseline",
     )  # fmt: skip
 
@@ -90,8 +96,8 @@ def _gate(gate: Gate) -> Plot:
         )
         shares = (one.change, one.low, one.high, one.allowed, one.detectable)
         cells.append((one.name, ended, one.baseline_ms, one.candidate_ms, *(100 * share for share in shares)))
-    allowed = max(100 * one.allowed for one in gate.latencies)
-    draw = partial(intervals, rows, allowed, "change of latency, %; the thick line is what is allowed")
+    lines = {0.0: "reference"} | {100 * one.allowed: "limit" for one in gate.latencies}
+    draw = partial(intervals, rows, lines, "change of latency, %; the thick line is what is allowed")
     title = f"{gate.candidate} against {gate.baseline}"
     words = "; ".join(f"{row.label}: {row.figure}" for row in rows)
     return Plot(title=title, words=words, draw=draw, table=_gate_table(title, tuple(cells)))

@@ -21,27 +21,30 @@ class Verdict:
         parts += [_banner(one) for report in facts.benches for one in report.comparisons]
         if not parts:
             return None
-        lead = "Measured on the machine below. Speed-ups are time of the baseline over time of the model."
+        lead = "Measured on the machine below. Speed-ups are time of the baseline over time of the model, with their 95 % interval."
         parts += _cautions(facts, results)
         return Section(name="verdict", title="Verdict", lead=lead, parts=tuple(parts))
 
 
 def _gate(gate: Gate) -> list[Part]:
     opened = gate.verdict == "pass" and any(check.outcome == "undecided" for check in gate.checks)
-    word = "undecided" if opened else gate.verdict
-    text = f"{gate.candidate} against {gate.baseline}, {gate.backend}"
+    outcome = "undecided" if opened else gate.verdict
+    text = f"{gate.candidate} against {gate.baseline}"
+    failed = sum(check.outcome == "fail" for check in gate.checks)
+    detail = f"{gate.backend} \N{MIDDLE DOT} {failed} of {len(gate.checks)} checks failed"
     rows = tuple((check.name, check.outcome, check.words) for check in gate.checks)
     table = Table(title=f"Checks of {text}", columns=text_columns("check", "result", "figures"), rows=rows)
-    return [Banner(word=word, text=text, mood=_MOODS.get(word, "open")), table]
+    return [Banner(word=outcome.upper(), text=text, detail=detail, mood=_MOODS.get(outcome, "open")), table]
 
 
 def _banner(one: Comparison) -> Banner:
-    interval = f"95 % interval {one.speedup.low:.2f} to {one.speedup.high:.2f}"
     shows = one.verdict in ("faster", "slower")
     word = f"{one.speedup.value:.2f}\N{MULTIPLICATION SIGN}" if shows else one.verdict
-    than = f"{one.verdict} than {one.baseline}" if shows else f"against {one.baseline}"
-    text = f"{one.model} {than}, {one.backend}, batch {one.batch}; {interval}"
-    return Banner(word=word, text=text, mood=_MOODS.get(one.verdict, "open"))
+    text = f"{one.model} {f'is {one.verdict} than' if shows else 'against'} {one.baseline}"
+    detail = (
+        f"batch {one.batch}, {one.backend} \N{MIDDLE DOT} {one.speedup.low:.2f} to {one.speedup.high:.2f}"
+    )
+    return Banner(word=word, text=text, detail=detail, mood=_MOODS.get(one.verdict, "open"))
 
 
 def _cautions(facts: Facts, results: tuple[Result, ...]) -> list[Note]:

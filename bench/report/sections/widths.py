@@ -3,7 +3,7 @@
 from functools import partial
 from typing import ClassVar, Final
 
-from bench.report.content import Cell, Column, Note, Part, Plot, Section, Table, percent, whole
+from bench.report.content import Cell, Column, Note, Part, Plot, Section, Table, filled, percent, whole
 from bench.report.facts import Facts, Pruned, Result, Width
 from bench.report.plots.bars import Bar, bars
 from bench.report.sections import SECTIONS
@@ -18,8 +18,8 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _COSTS: Final = (
     Column(name="model"), Column(name="architecture"), Column(name="method"), Column(name="MACs", show=whole),
-    Column(name="of the dense", unit="MACs", show=percent), Column(name="parameters", show=whole),
-    Column(name="of the dense", unit="parameters", show=percent),
+    Column(name="MACs left", show=percent), Column(name="parameters", show=whole),
+    Column(name="parameters left", show=percent),
 )  # fmt: skip
 
 
@@ -62,12 +62,12 @@ def _plot(one: Pruned) -> Plot:
     return Plot(
         title=title, words=words,
         draw=partial(bars, [_bar(width) for width in shown], ("dense", "achieved"), _axis(len(shown), len(one.widths))),
-        table=Table(title=title, columns=_COLUMNS, rows=rows, folded=len(rows) > _SHOWN),
+        table=filled(Table(title=title, columns=_COLUMNS, rows=rows, folded=len(rows) > _SHOWN)),
     )  # fmt: skip
 
 
 def _axis(shown: int, every: int) -> str:
-    return "channels" if shown == every else f"channels; the {shown} groups of {every} that lost most"
+    return "channels" if shown == every else f"channels; {shown} of {every} groups, those that lost most"
 
 
 def _bar(width: Width) -> Bar:
