@@ -1,4 +1,4 @@
-"""What a report is made of, before anybody decides how it looks: sections of banners, notes, tables and plots."""
+"""What a report is made of, before anybody decides how it looks: banners, notes, tables and plots."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

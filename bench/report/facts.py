@@ -1,7 +1,7 @@
-"""What results say, whatever kind of document they came in. Names are as they were found; showing makes them text."""
+"""What results say, whatever kind of document they came in. Names are as found; formats make them text."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.comparison import BenchReport
@@ -286,5 +286,12 @@ class Result:
 def joined(results: Iterable[Result]) -> Facts:
     """Return the facts of all results, in order; environments stay with their results."""
     every = [result.facts for result in results]
-    names = [one.name for one in fields(Facts) if one.name != "environment"]
-    return Facts(**{name: tuple(fact for facts in every for fact in getattr(facts, name)) for name in names})
+    return Facts(
+        benches=tuple(one for facts in every for one in facts.benches),
+        gates=tuple(one for facts in every for one in facts.gates),
+        profiles=tuple(one for facts in every for one in facts.profiles),
+        scores=tuple(one for facts in every for one in facts.scores),
+        pruned=tuple(one for facts in every for one in facts.pruned),
+        sensitivities=tuple(one for facts in every for one in facts.sensitivities),
+        digests=tuple(one for facts in every for one in facts.digests),
+    )

@@ -27,12 +27,6 @@ def make_report(results: Sequence[Result], title: str) -> Report:
 
 def _subtitle(results: Sequence[Result]) -> str:
     """Return the machines, graphics cards first: the one that counts where there is one."""
-    names = ("gpu0_name", "cpu")
-    return ", ".join(
-        dict.fromkeys(
-            result.facts.environment[name]
-            for name in names
-            for result in results
-            if name in result.facts.environment
-        )
-    )
+    machines = [result.facts.environment for result in results]
+    found = [machine[name] for name in ("gpu0_name", "cpu") for machine in machines if name in machine]
+    return ", ".join(dict.fromkeys(found))

@@ -7,10 +7,11 @@ from typing import Any, Final
 from bench.report.facts import Result
 from bench.report.kinds import RESULTS
 from compressor.base.documents import MOST_BYTES, parse_json, read_bounded
-from compressor.base.errors import CompressError, UsageError
+from compressor.base.errors import ArtifactError, CompressError, UsageError
 from compressor.base.text import foreign
 
 MANIFEST: Final = "manifest.json"
+_LEAST, _MOST = 1e-60, 1e60
 _HINT: Final = "give documents of compress (--json, --save, -o) and artifact folders."
 
 
@@ -24,6 +25,7 @@ def read_result(path: Path) -> Result:
     file = path / MANIFEST if path.is_dir() else path
     content = read_bounded(file, MOST_BYTES, _HINT)
     document = parse_json(content, foreign(file), _HINT)
+    _check_figures(document, path)
     kind = kind_of(document, path)
     try:
         facts = RESULTS.get(kind).facts(document, path)
@@ -33,6 +35,17 @@ def read_result(path: Path) -> Result:
         where=str(path), kind=kind, sha256=hashlib.sha256(content).hexdigest(), facts=facts,
         document=document,
     )  # fmt: skip
+
+
+def _check_figures(document: Any, path: Path) -> None:
+    """Refuse figures that nobody measured and that no axis can hold."""
+    inside = [document]
+    while inside:
+        value = inside.pop()
+        if isinstance(value, dict | list):
+            inside += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, int | float) and value and not _LEAST < abs(value) < _MOST:
+            raise ArtifactError(f"{foreign(path)}: {foreign(value, 40)} is no figure of a result", _HINT)
 
 
 def kind_of(document: Any, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Lengths from zero, one or two per row: what was lies above what is, so that colour is no more than a help."""
+"""Lengths from zero, one or two per row: what was lies above what is, so that colour only helps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -96,7 +96,7 @@ _SHAPES: Final[tuple[tuple[tuple[float, float], ...], ...]] = (
         (-6, -2),
         (-2, -2),
     ),
-)
+)  # fmt: skip
 """Circle, square, triangle, diamond, triangle upside down, cross; by their corners."""
 
 

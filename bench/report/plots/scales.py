@@ -93,7 +93,7 @@ def ticks(low: float, high: float, count: int) -> tuple[float, ...]:
     step = next(power * factor for factor in _STEPS if power * factor >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return tuple(round(number * step, 12) for number in range(first, last + 1))
+    return tuple(float(f"{number * step:.12g}") for number in range(first, last + 1))
 
 
 def log_ticks(low: float, high: float, count: int) -> tuple[float, ...]:

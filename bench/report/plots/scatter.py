@@ -90,7 +90,7 @@ def scatter(
 
 
 def _steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the corners of a staircase: until the next point is reached, the one before is the best there is."""
+    """Return the corners of a staircase: until the next point, the one before is the best there is."""
     corners = [(after[0], before[1]) for before, after in itertools.pairwise(points)]
     steps = [spot for both in itertools.zip_longest(points, corners) for spot in both if spot]
     return steps if len(points) > 1 else []
@@ -105,7 +105,7 @@ def _boxes_along(steps: Sequence[tuple[float, float]]) -> list[Box]:
 def _names(
     parent: Element, placed: Sequence[tuple[Point, float, float]], room: Box, lines: Sequence[Box]
 ) -> None:
-    """Write names where they cover neither marks, lines nor each other; one without such a place stays away."""
+    """Write names where they cover no mark, no line and no name; one without such a place stays away."""
     taken: list[Box] = [*lines, *((x - 6, y - 6, x + 6, y + 6) for _, x, y in placed)]
     for point, x, y in placed:
         if not point.label:

@@ -50,8 +50,8 @@ class Accuracy:
         parts.append(filled(Table(title="Scores", columns=_SCORES, rows=rows)))
         parts += [Note(text) for text in _unscored(facts)]
         lead = (
-            "A model is on the Pareto front where none that was measured with it is both faster and better; the "
-            "line joins those, the others are hollow."
+            "A model is on the Pareto front where none that was measured with it is both faster and better. "
+            "Steps join those; the others are hollow."
         )
         return Section(name="accuracy", title="Accuracy against latency", lead=lead, parts=tuple(parts))
 

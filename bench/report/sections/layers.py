@@ -32,17 +32,19 @@ _PAIRS: Final = (
 )  # fmt: skip
 _NODES: Final = (
     Column(name="layer"), Column(name="operator"), Column(name="time", unit="ms", show=milliseconds),
-    Column(name="share", unit="%", show=decimals(1)), Column(name="precision"), Column(name="MACs", show=whole),
-    Column(name="channels in", show=whole), Column(name="channels out", show=whole), Column(name="lints"),
+    Column(name="share", unit="%", show=decimals(1)), Column(name="precision"),
+    Column(name="MACs", show=whole), Column(name="channels in", show=whole),
+    Column(name="channels out", show=whole), Column(name="lints"),
 )  # fmt: skip
 _LINTS: Final = (
     Column(name="model"), Column(name="layer"), Column(name="lint"),
-    Column(name="costs", unit="ms", show=milliseconds), Column(name="what it is"), Column(name="what to do next"),
+    Column(name="costs", unit="ms", show=milliseconds), Column(name="what it is"),
+    Column(name="what to do next"),
 )  # fmt: skip
 
 
 class Layers:
-    """Time before and after, sorted by milliseconds saved; or of one model, sorted by time. Lints beside it."""
+    """Time before and after, by milliseconds saved; or of one model, by time. Lints beside it."""
 
     order: ClassVar[int] = 30
 
@@ -52,8 +54,8 @@ class Layers:
         if not parts:
             return None
         lead = (
-            "Measured with the runtime's own profiler, which slows models down a little: the sums are no latency. "
-            f"A picture shows the {_SHOWN} layers that take longest, its table all of them."
+            "Measured with the runtime's own profiler, which slows models down a little: the sums are no "
+            f"latency. A picture shows the {_SHOWN} layers that take longest, its table all of them."
         )
         return Section(name="layers", title="Time per layer", lead=lead, parts=tuple(parts))
 

@@ -1,6 +1,7 @@
 """Work against time: of whole models, and of layers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Final
 
@@ -42,7 +43,7 @@ class Macs:
         plots += [plot for profile in facts.profiles for plot in _layers(profile)]
         if not plots:
             return None
-        lead = "MACs are work, not speed: fewer of them do not have to take less time, and here is what they took."
+        lead = "MACs are work, not speed: fewer need not take less time. Here is what they took."
         return Section(name="macs", title="MACs against milliseconds", lead=lead, parts=tuple(plots))
 
 
@@ -52,7 +53,7 @@ def _models(setting: Setting, pruned: Sequence[Pruned]) -> list[Plot]:
     if len(known) < 2:
         return []
     _, most_macs, most_ms = known[0]
-    rows = tuple((one.model, macs, ms, macs / most_macs, ms / most_ms) for one, macs, ms in known)
+    rows = tuple((one.model, macs, ms, macs / max(most_macs, 1), ms / most_ms) for one, macs, ms in known)
     points = [
         Point(x=macs, y=ms, label=one.model, hint=f"{one.model}: {whole(macs)} MACs, {milliseconds(ms)} ms")
         for one, macs, ms in known
@@ -68,43 +69,53 @@ def _models(setting: Setting, pruned: Sequence[Pruned]) -> list[Plot]:
     ]  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A node whose work is known, and the place of its model in the profile."""
+
+    place: int
+    model: str
+    node: Node
+    macs: int
+
+    @property
+    def name(self) -> str:
+        return self.node.module or self.node.name
+
+
 def _layers(profile: Profile) -> list[Plot]:
     found = [
-        (index, model.name, node, node.macs)
-        for index, model in enumerate(profile.models)
+        _Layer(place, model.name, node, node.macs)
+        for place, model in enumerate(profile.models)
         for node in model.nodes
-        if node.macs and node.ms > 0
+        if node.macs and node.macs > 0 and node.ms > 0
     ]
     if len(found) < 2:
         return []
-    found.sort(key=lambda one: one[2].ms, reverse=True)
-    title = f"MACs and time of layers: {', '.join(model.name for model in profile.models)}"
-    rows = tuple(_row(name, node, macs) for _, name, node, macs in found)
-    points = [
-        _point(index, name, node, macs, rank < _NAMED) for rank, (index, name, node, macs) in enumerate(found)
-    ]
+    found.sort(key=lambda layer: layer.node.ms, reverse=True)
+    names = [model.name for model in profile.models]
+    title = f"MACs and time of layers: {', '.join(names)}"
     axes = Axes(x_title="MACs per call", y_title="time per call while profiled, ms", scale=logarithmic)
-    legend = [model.name for model in profile.models] if len(profile.models) > 1 else []
-    slowest = found[0][2]
-    words = (
-        f"{len(found)} layers; {slowest.module or slowest.name} takes longest, {milliseconds(slowest.ms)} ms."
-    )
+    points = [_point(layer, named=rank < _NAMED) for rank, layer in enumerate(found)]
+    words = f"{len(found)} layers; {found[0].name} takes longest, {milliseconds(found[0].node.ms)} ms."
     return [
         Plot(
-            title=title, words=words, draw=partial(scatter, points, axes, legend, ()),
-            table=Table(title=title, columns=_LAYERS, rows=rows, folded=True),
+            title=title, words=words,
+            draw=partial(scatter, points, axes, names if len(names) > 1 else (), ()),
+            table=Table(title=title, columns=_LAYERS, rows=tuple(map(_row, found)), folded=True),
         )
     ]  # fmt: skip
 
 
-def _point(index: int, model: str, node: Node, macs: int, named: bool) -> Point:
-    layer = node.module or node.name
-    hint = f"{model}, {layer}: {whole(macs)} MACs, {milliseconds(node.ms)} ms"
-    return Point(x=macs, y=node.ms, label=layer if named else "", hint=hint, shape=index)
+def _point(layer: _Layer, *, named: bool) -> Point:
+    hint = f"{layer.model}, {layer.name}: {whole(layer.macs)} MACs, {milliseconds(layer.node.ms)} ms"
+    label = layer.name if named else ""
+    return Point(x=layer.macs, y=layer.node.ms, label=label, hint=hint, shape=layer.place)
 
 
-def _row(model: str, node: Node, macs: int) -> tuple[Cell, ...]:
-    return (model, node.module or node.name, node.kind, macs, node.ms, macs / node.ms / 1e6)
+def _row(layer: _Layer) -> tuple[Cell, ...]:
+    rate = layer.macs / layer.node.ms / 1e6
+    return (layer.model, layer.name, layer.node.kind, layer.macs, layer.node.ms, rate)
 
 
 MACS = SECTIONS.register("macs")(Macs())

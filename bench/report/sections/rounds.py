@@ -6,7 +6,7 @@ from functools import partial
 from statistics import fmean, median, stdev
 from typing import ClassVar, Final
 
-from bench.report.content import Cell, Column, Plot, Section, Table, decimals
+from bench.report.content import Cell, Column, Plot, Section, Table, decimals, whole
 from bench.report.facts import Facts, Gate, Result
 from bench.report.plots.series import Series, series
 from bench.report.sections import SECTIONS
@@ -14,7 +14,7 @@ from bench.report.settings import Setting, settings_of
 from bench.statistics import Blocks
 
 _COLUMNS: Final = (
-    Column(name="model"), Column(name="rounds", show=decimals(0)), Column(name="median ratio", show=decimals(3)),
+    Column(name="model"), Column(name="rounds", show=whole), Column(name="median ratio", show=decimals(3)),
     Column(name="smallest", show=decimals(3)), Column(name="largest", show=decimals(3)),
     Column(name="spread", unit="%", show=decimals(1)), Column(name="drift", unit="%", show=decimals(1)),
     Column(name="ratios, round by round"),
@@ -34,15 +34,18 @@ class Rounds:
             return None
         lead = (
             "A slope is drift; points on two levels are two modes of the machine or of the code, and no mean "
-            "describes them. Spread is the standard deviation of a round; drift compares the second half of the "
-            "rounds with the first."
+            "describes them. Spread is the standard deviation of a round; drift compares the second half of "
+            "the rounds with the first."
         )
         return Section(name="rounds", title="Round by round", lead=lead, parts=tuple(plots))
 
 
 def _setting(setting: Setting) -> list[Plot]:
     blocks = {one.model: one.samples_ms for one in setting.results}
-    ratios = {one.model: _ratios(blocks[one.baseline], blocks[one.model]) for one in setting.comparisons}
+    ratios = {
+        one.model: _ratios(blocks.get(one.baseline, ()), blocks.get(one.model, ()))
+        for one in setting.comparisons
+    }
     panels = [_panel(model, found, None) for model, found in ratios.items() if found]
     title = f"Speed-up of each round, {setting.title}"
     return [_plot(title, "baseline over model, times", panels)] if panels else []

@@ -23,8 +23,8 @@ class Sensitive:
         if not parts:
             return None
         lead = (
-            "Each group was pruned alone and scored without fine-tuning: the result says which layers can give "
-            "channels, not what accuracy they will have in the end."
+            "Each group was pruned alone and scored without fine-tuning: the result says which layers can "
+            "give channels, not what accuracy they will have in the end."
         )
         return Section(name="sensitivity", title="Sensitivity of groups", lead=lead, parts=tuple(parts))
 
@@ -54,6 +54,11 @@ def _plot(study: Sensitivity, known: list[GroupStudy], table: Table) -> Plot:
     axis = "points lost per percent of MACs saved"
     title = f"Most sensitive groups of {study.model}"
     return Plot(title=title, words=words, draw=partial(bars, rows, ("",), axis), table=table)
+
+
+def _bar(group: GroupStudy) -> Bar:
+    loss = _loss(group)
+    return Bar(label=group.group, figure=f"{loss:.2f}", values=(max(loss, 0.0),))
 
 
 def _loss(group: GroupStudy) -> float:

@@ -20,8 +20,8 @@ _LOOKS: Final = {
 }
 _TWO: Final = decimals(2)
 _COLUMNS: Final = (
-    Column(name="model"), Column(name="precision"), Column(name="p50", unit="ms"), Column(name="p90", unit="ms"),
-    Column(name="p99", unit="ms"), Column(name="throughput", unit="images/s"),
+    Column(name="model"), Column(name="precision"), Column(name="p50", unit="ms"),
+    Column(name="p90", unit="ms"), Column(name="p99", unit="ms"), Column(name="throughput", unit="images/s"),
     Column(name="speed-up", show=_TWO), Column(name="low", show=_TWO), Column(name="high", show=_TWO),
     Column(name="verdict"),
 )  # fmt: skip
@@ -84,7 +84,8 @@ def _row(one: BenchResult, compared: Comparison | None) -> tuple[Cell, ...]:
 
 def _gate(gate: Gate) -> Plot:
     outcome = {check.name: check.outcome for check in gate.checks}
-    rows, cells = [], []
+    rows: list[Interval] = []
+    cells: list[tuple[Cell, ...]] = []
     for one in gate.latencies:
         ended = outcome.get(f"latency, {one.name}", gate.verdict)
         look = {"pass": "good", "fail": "bad"}.get(ended, "open")

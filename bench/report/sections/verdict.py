@@ -21,7 +21,10 @@ class Verdict:
         parts += [_banner(one) for report in facts.benches for one in report.comparisons]
         if not parts:
             return None
-        lead = "Measured on the machine below. Speed-ups are time of the baseline over time of the model, with their 95 % interval."
+        lead = (
+            "Measured, not projected. A speed-up is the time of the baseline over that of the model, with "
+            "its 95 % interval."
+        )
         parts += _cautions(facts, results)
         return Section(name="verdict", title="Verdict", lead=lead, parts=tuple(parts))
 

@@ -37,9 +37,9 @@ class Widths:
         parts += [_plot(one) for one in facts.pruned if one.widths]
         parts += [Note(f"{one.model}: {note}") for one in facts.pruned for note in one.notes]
         lead = (
-            "Requested is what the rate alone would keep, achieved what is there after rounding and protection. "
-            "Aligned names the largest of 32, 16, 8 and 4 that divides the width; kernels work in such blocks. "
-            "MACs are work, not speed."
+            "Requested is what the rate alone would keep, achieved what is there after rounding and "
+            "protection. Aligned names the largest of 32, 16, 8 and 4 that divides the width; kernels work "
+            "in such blocks. MACs are work, not speed."
         )
         return Section(name="widths", title="Widths", lead=lead, parts=tuple(parts))
 
@@ -59,9 +59,10 @@ def _plot(one: Pruned) -> Plot:
     title = f"{one.model}: widths before and after"
     words = f"{len(cut)} of {len(one.widths)} groups were cut; {odd} are no multiple of {_MULTIPLES[-1]}."
     rows = tuple(_row(width) for width in one.widths)
+    axis = _axis(len(shown), len(one.widths))
     return Plot(
         title=title, words=words,
-        draw=partial(bars, [_bar(width) for width in shown], ("dense", "achieved"), _axis(len(shown), len(one.widths))),
+        draw=partial(bars, [_bar(width) for width in shown], ("dense", "achieved"), axis),
         table=filled(Table(title=title, columns=_COLUMNS, rows=rows, folded=len(rows) > _SHOWN)),
     )  # fmt: skip
 

@@ -132,8 +132,8 @@ def inspection(model: str = "resnet20_cifar") -> Json:
         for index in (1, 2, 3)
     ]  # fmt: skip
     return {
-        "schema_version": 1, "model": model, "weights": "a.th", "method": "l1", "data": "digits", "split": "val",
-        "images": 360, "synthetic": False, "caution": "", "groups": groups,
+        "schema_version": 1, "model": model, "weights": "a.th", "method": "l1", "data": "digits",
+        "split": "val", "images": 360, "synthetic": False, "caution": "", "groups": groups,
         "dense": {"quality": 92.1, "macs": 2000, "params": 200},
         "most_sensitive_first": [group["name"] for group in reversed(groups)],
     }  # fmt: skip
