@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from bench.report.plots.canvas import box, breadth, fitted, headline, svg, words, x_axis
+from bench.report.plots.canvas import axis_height, box, breadth, fitted, headline, svg, words, x_axis
 from bench.report.plots.scales import Linear, linear
 
 _EDGE: Final = 14
@@ -33,9 +33,9 @@ def bars(rows: Sequence[Bar], legend: Sequence[str], axis: str, width: int) -> E
     head = 26.0 if any(legend) else 4.0
     row_height = 26 + (_BAR + 2) * len(legend)
     bottom = head + row_height * len(rows)
-    made = svg(width, bottom + 40)
     values = [0.0, *(value for row in rows for value in row.values)]
     scale = linear(values, _EDGE, width - _EDGE, count=8 if width > 500 else 5)
+    made = svg(width, bottom + axis_height(scale, axis))
     x_axis(made, scale, head, bottom, axis)
     _legend(made, [text for text in legend if text], width)
     for index, row in enumerate(rows):

@@ -101,11 +101,37 @@ _SHAPES: Final[tuple[tuple[tuple[float, float], ...], ...]] = (
 
 
 def x_axis(parent: Element, scale: Scale, top: float, bottom: float, title: str) -> None:
-    """Draw grid lines from top to bottom, tick labels below them, and what the axis shows below those."""
+    """Draw grid lines from top to bottom, tick labels below them, and what the axis shows below those.
+
+    It ends `axis_height` below ``bottom``.
+    """
     for tick in scale.ticks:
         line(parent, (scale(tick), top), (scale(tick), bottom), "grid")
         words(parent, (scale(tick), bottom + 15), tick_text(tick), "tick", "middle")
-    words(parent, ((scale.start + scale.end) / 2, bottom + 33), title, "axis", "middle")
+    axis_title(parent, scale, bottom, title)
+
+
+def axis_title(parent: Element, scale: Scale, bottom: float, title: str) -> None:
+    """Write what an axis shows below its ticks, in as many lines as it takes."""
+    for number, text in enumerate(_lines(title, scale)):
+        words(parent, ((scale.start + scale.end) / 2, bottom + 33 + 16 * number), text, "axis", "middle")
+
+
+def axis_height(scale: Scale, title: str) -> float:
+    """Return how much of a picture ticks and title of an axis take."""
+    return 24.0 + 16 * len(_lines(title, scale))
+
+
+def _lines(text: str, scale: Scale) -> list[str]:
+    """Return a text in lines that are no longer than an axis, broken between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and breadth(longer) > scale.end - scale.start:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def headline(parent: Element, top: float, width: int, label: str, figure: tuple[str, str]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from bench.report.plots.canvas import headline, line, mark, svg, x_axis
+from bench.report.plots.canvas import axis_height, headline, line, mark, svg, x_axis
 from bench.report.plots.scales import Scale, linear
 
 ROW: Final = 44
@@ -46,8 +46,8 @@ def intervals(rows: Sequence[Interval], lines: Mapping[float, str], axis: str, w
     """
     ends = [end for row in rows for end in (row.low, row.high)]
     bottom = ROW * len(rows) + 6.0
-    made = svg(width, bottom + 40)
     scale = linear([*lines, *ends], _EDGE, width - _EDGE, count=8 if width > 500 else 5)
+    made = svg(width, bottom + axis_height(scale, axis))
     x_axis(made, scale, 0, bottom, axis)
     for value, look in lines.items():
         line(made, (scale(value), 2), (scale(value), bottom), look)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from bench.report.plots.canvas import breadth, fitted, mark, path, svg, words, x_axis, y_axis
+from bench.report.plots.canvas import axis_height, breadth, fitted, mark, path, svg, words, x_axis, y_axis
 from bench.report.plots.scales import Scale, linear
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 34, 44
+_LEFT, _RIGHT, _TOP = 46, 16, 34
 _REACH: Final = (10, 24, 38)
 """How far names may stand from their marks, px."""
 
@@ -67,11 +67,11 @@ def scatter(
     """
     top = _TOP + 20.0 * len(legend)
     height = top + (330 if width > 500 else 270)
-    made = svg(width, height + _BOTTOM)
     x = axes.scale(
         [point.x for point in points], _LEFT + 12, width - _RIGHT - 12, count=7 if width > 500 else 4
     )
     y = axes.scale([point.y for point in points], height - 12, top + 12, count=6)
+    made = svg(width, height + axis_height(x, axes.x_title))
     x_axis(made, x, top, height, axes.x_title)
     y_axis(made, y, _LEFT, width - _RIGHT)
     words(made, (2, top - 12), axes.y_title, "axis")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from bench.report.plots.canvas import dot, headline, line, path, svg, words, y_axis
+from bench.report.plots.canvas import axis_height, axis_title, dot, headline, line, path, svg, words, y_axis
 from bench.report.plots.scales import Linear, linear, tick_text, ticks
 
 PANEL: Final = 132
@@ -41,14 +41,15 @@ def series(panels: Sequence[Series], axis: str, width: int) -> Element:
         width: px.
     """
     bottom = PANEL * len(panels)
-    made = svg(width, bottom + 42)
     most = max(len(panel.values) for panel in panels)
     rounds = Linear(1, max(most, 2), _LEFT + 8, width - _RIGHT - 8, _round_ticks(most, width))
+    title = f"round; upwards: {axis}"
+    made = svg(width, bottom + axis_height(rounds, title))
     for index, panel in enumerate(panels):
         _panel(made, panel, index * PANEL, rounds, width)
     for tick in rounds.ticks:
         words(made, (rounds(tick), bottom + 12), tick_text(tick), "tick", "middle")
-    words(made, ((_LEFT + width) / 2, bottom + 32), f"round; upwards: {axis}", "axis", "middle")
+    axis_title(made, rounds, bottom, title)
     return made
 
 
