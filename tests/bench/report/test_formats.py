@@ -46,12 +46,8 @@ def test_the_page_is_balanced_and_complete(page: str) -> None:
     assert next(one.text for one in root.all("title")) == "ResNet-20"
     assert len(root.all("style")) == 1
     assert len(root.all("h1")) == 1
-    ids = Counter(
-        one.about["id"]
-        for tag in ("section", "title", "desc", "script")
-        for one in root.all(tag)
-        if "id" in one.about
-    )
+    every = root.all("section", "title", "desc", "script")
+    ids = Counter(one.about["id"] for one in every if "id" in one.about)
     assert set(ids.values()) == {1}
     links = {one.about["href"] for one in root.all("a")}
     assert links == {f"#{one.about['id']}" for one in root.all("section")}
@@ -87,9 +83,8 @@ def test_every_picture_is_described_and_has_its_table(page: str) -> None:
 
 def test_light_and_dark_say_the_same(page: str) -> None:
     style = Page(page).root.all("style")[0].text
-    light, dark = (
-        set(re.findall(r"(--[\w]+):", part))
-        for part in style.split("@media (prefers-color-scheme: dark)")[:2]
+    light, dark, *_ = (
+        set(re.findall(r"(--[\w]+):", part)) for part in style.split("@media (prefers-color-scheme: dark)")
     )
     assert light
     assert light <= dark
@@ -101,9 +96,8 @@ def test_colour_is_never_alone(page: str) -> None:
     root = Page(page).root
     for banner in (one for one in root.all("p") if "banner" in one.about.get("class", "")):
         assert banner.all("strong")[0].text
-    shapes = {
-        one.about["class"]: one.tag for one in root.all("polygon", "circle") if "mark" in one.about["class"]
-    }
+    marks = [one for one in root.all("polygon", "circle") if "mark" in one.about["class"]]
+    shapes = {one.about["class"]: one.tag for one in marks}
     assert shapes["mark good"] == shapes["mark bad"] == "polygon"
     corners = {one.about["class"]: one.about["points"].count(",") for one in root.all("polygon")}
     assert corners["mark c1"] == 4  # a square beside the circles of the first model
@@ -115,13 +109,9 @@ def test_names_are_text(read: Read) -> None:
     assert len(root.all("script")) == 1
     assert root.all("img") == []
     assert not [c for c in "\x1b\u202e" if c in page]
-    seen = [one for one in root.all("th", "td", "p", "text", "h1", "figcaption") if "alert(1)" in one.text]
-    assert {one.tag for one in seen} == {"th", "td", "p", "text", "h1", "figcaption"} - {"text"} | {
-        one.tag for one in root.all("text") if "alert" in one.text
-    }
-    assert (
-        "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\\x1b[31m\\u202e.onnx" in root.text
-    )
+    seen = root.all("th", "td", "p", "h1", "figcaption")
+    assert {one.tag for one in seen if "alert(1)" in one.text} == {"th", "td", "p", "h1", "figcaption"}
+    assert HOSTILE.replace("\x1b", r"\x1b").replace("\u202e", r"\u202e") in root.text
 
 
 def test_the_documents_are_in_the_page(page: str, results: list[Result]) -> None:
@@ -143,11 +133,12 @@ def test_documents_too_large_for_a_page_are_named(read: Read) -> None:
 def test_markdown_has_every_table_and_no_markup_in_names(results: list[Result], read: Read) -> None:
     report = make_report(results, "x")
     text = FORMATS["md"](report)
-    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == [
-        one.title for one in report.sections
-    ]
+    heads = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert heads == [one.title for one in report.sections]
     assert text.count("| --- |") >= sum(len(tables_of(one)) for one in report.sections)
-    assert "<script" not in FORMATS["md"](make_report(hostile(read), HOSTILE))
+    assert not re.search(
+        r"(?<!\\)[<>]", FORMATS["md"](make_report(hostile(read), HOSTILE)).replace("\n> ", "")
+    )
 
 
 def test_csv_has_a_figure_a_line(results: list[Result]) -> None:

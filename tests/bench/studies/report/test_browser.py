@@ -1,4 +1,4 @@
-"""The page in a real browser, from a file: it asks for nothing, complains of nothing, and nothing sticks out."""
+"""The page in a real browser, from a file: no request, no complaint, nothing that sticks out."""
 
 from pathlib import Path
 
