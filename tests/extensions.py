@@ -148,6 +148,37 @@ def rounded(options, seed):
     return Rounded.by("l1", options, seed)
 """
 
+RESULT = """
+from bench.report.facts import Facts, Scored
+from bench.report.kinds import RESULTS
+
+class Exam:
+    made_by = "an examiner"
+
+    def claims(self, document):
+        return "exam" in document
+
+    def facts(self, document, where):
+        score = Scored(model=document["exam"], metric="points", data="exam", split="test", quality=50.0,
+                       words="half of the points", images=1)
+        return Facts(scores=(score,))
+
+EXAM = RESULTS.register("exam")(Exam())
+"""
+
+SECTION = """
+from bench.report.content import Note, Section
+from bench.report.sections import SECTIONS
+
+class Praise:
+    order = 5
+
+    def section(self, facts, results):
+        return Section(name="praise", title="Praise", lead="Well done.", parts=(Note("Really."),))
+
+PRAISE = SECTIONS.register("praise")(Praise())
+"""
+
 MADE: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "architecture family": ("minute = minute:Minute", {"minute.py": FAMILY}),
     "backend": ("echo = echo:ECHO", {"echo.py": BACKEND}),
@@ -161,6 +192,8 @@ MADE: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         {"round_weights.py": shown("STEPS.register")},
     ),
     "price": ("blocks = blocks:BLOCKS", {"blocks.py": shown("PRICES.register")}),
+    "report section": ("praise = praise:PRAISE", {"praise.py": SECTION}),
+    "result": ("exam = exam_result:EXAM", {"exam_result.py": RESULT}),
     "task": ("exam = exam:EXAM", {"exam.py": TASK}),
 }
 """Kind of a registry -> the entry point, and every file that one more of it takes."""

@@ -131,6 +131,6 @@ def test_commands_listed_in_the_readme_exist() -> None:
     ).stdout
     assert listed == {
         "models", "prune", "run", "inspect", "repair", "finetune", "eval", "export", "bench", "gate",
-        "profile", "detect", "doctor",
+        "profile", "report", "detect", "doctor",
     }  # fmt: skip
     assert all(f" {command} " in help_text for command in listed)

@@ -43,6 +43,13 @@ def test_one_more_of_any_kind_is_one_file(kind: str) -> None:
     assert len(files) == 1
 
 
+def test_a_report_shows_results_and_sections_of_others(outside: Path) -> None:
+    (outside / "exam.json").write_text('{"exam": "a pupil"}')
+    found = document("report exam.json", outside)
+    assert [one["kind"] for one in found["results"]] == ["exam"]
+    assert [one["name"] for one in found["sections"]] == ["praise", "accuracy", "environment"]
+
+
 def test_help_lists_what_was_added(outside: Path) -> None:
     """In interpreters of their own: what pip installs is on the path from the start."""
     environment = {

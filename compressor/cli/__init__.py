@@ -38,6 +38,7 @@ from compressor.cli.process import (
 from compressor.cli.profile import profile
 from compressor.cli.prune import prune
 from compressor.cli.repair import repair
+from compressor.cli.report import report
 from compressor.cli.run import run
 
 app = typer.Typer(
@@ -58,6 +59,7 @@ app.command("export", cls=Listing)(export)
 app.command("bench", cls=Listing)(bench)
 app.command("gate", cls=Listing)(gate)
 app.command("profile", cls=Listing)(profile)
+app.command("report", cls=Listing)(report)
 app.command("detect", cls=Listing)(detect)
 app.command("run", cls=Listing)(run)
 app.command("doctor", cls=Listing)(doctor)

@@ -6,7 +6,7 @@ An option says ``{dataset}`` where the names of data sets belong, ``{criterion|m
 import re
 from typing import Any, Final
 
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from compressor.base.registry import listed
 
@@ -18,6 +18,7 @@ PACKAGES: Final = {
     "mode": "bench.modes",
     "price": "compressor.rates.prices",
     "profiler": "bench.profile.runtimes",
+    "result": "bench.report.kinds",
 }
 """Kind of a registry -> the package whose files fill it; the registries themselves import torch."""
 
@@ -28,7 +29,7 @@ class Listing(TyperCommand):
     def format_help(self, *args: Any, **kwargs: Any) -> None:
         """Fill in the names, and show the help."""
         for option in self.params:
-            if isinstance(option, TyperOption) and option.help:
+            if isinstance(option, TyperArgument | TyperOption) and option.help:
                 option.help = filled(option.help)
         super().format_help(*args, **kwargs)
 

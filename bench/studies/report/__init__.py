@@ -1,0 +1,1 @@
+"""A report of a real run, looked at in a browser."""
