@@ -24,24 +24,24 @@ class GatedLatency:
     """A gated latency.
 
     Attributes:
-        name: what was measured: ``batch 1``.
+        name: what was measured: ``batch 1, p50``.
         change: share by which the candidate is slower; negative where it is faster.
         low: lower end of its interval.
         high: upper end.
-        allowed: share that is allowed.
-        baseline_ms: median of the baseline.
+        limit: share that is allowed.
+        baseline_ms: the metric of the baseline; None of two documents, whose times say nothing of each other.
         candidate_ms: of the candidate.
         detectable: smallest regression that the machine could tell, a share.
-        ratios: candidate over baseline, of the medians of each round, in order.
+        ratios: candidate over baseline, of the metric of each round, in order.
     """
 
     name: str
     change: float
     low: float
     high: float
-    allowed: float
-    baseline_ms: float
-    candidate_ms: float
+    limit: float
+    baseline_ms: float | None
+    candidate_ms: float | None
     detectable: float
     ratios: tuple[float, ...]
 

@@ -204,7 +204,8 @@ def _size(path: Path) -> int:
 
 def _document(request: Request, gated: _Gated) -> dict[str, object]:
     latency = {
-        _label(batch, judged.metric): {"backend": request.backend, "batch": batch} | judged_to_json(judged)
+        f"batch {batch}, {judged.metric}": {"backend": request.backend, "batch": batch}
+        | judged_to_json(judged)
         for batch, found in gated.latency.items()
         for judged in found.values()
     }
@@ -216,10 +217,6 @@ def _document(request: Request, gated: _Gated) -> dict[str, object]:
         "quality": {name: score.quality for name, score in gated.scores.items()},
         "size_bytes": gated.size_bytes,
     }
-
-
-def _label(batch: int, metric: str) -> str:
-    return str(batch) if metric == "p50" else f"{batch}, {metric}"
 
 
 def _remarks(request: Request, gated: _Gated) -> list[str]:

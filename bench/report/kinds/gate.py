@@ -1,11 +1,13 @@
-"""Gates: verdicts, checks, and the rounds behind them. The ratios of the rounds follow from their samples."""
+"""Gates: verdicts, checks, and the rounds behind them; ratios must follow from their samples."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any, ClassVar, Final, Literal
 
+import numpy as np
+
+from bench.gate.metrics import METRICS, ratios_of
 from bench.report.facts import Facts, Gate, GateCheck, GatedLatency
 from bench.report.kinds import RESULTS, Json
 from compressor.base.documents import decode
@@ -13,6 +15,8 @@ from compressor.base.errors import ArtifactError
 from compressor.base.text import foreign
 
 _AGAIN: Final = "gate again with this version."
+_LARGEST: Final = 50.0
+"""Of ln(candidate / baseline); beyond it is damage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +30,20 @@ class _Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Latency:
+    metric: str
     change: float
     low: float
     high: float
-    allowed: float
-    baseline_ms: float
-    candidate_ms: float
+    limit: float
     detectable: float
-    samples_ms: tuple[dict[str, tuple[float, ...]], ...]
+    ratios: tuple[float, ...]
+    baseline_ms: float | None = None
+    candidate_ms: float | None = None
+    samples_ms: tuple[dict[str, tuple[float, ...]], ...] = ()
 
 
 class GateKind:
-    """What ``compress gate`` prints; what else a later version says is left alone."""
+    """What ``compress gate`` prints, of models or documents; what else a later version says is left alone."""
 
     made_by: ClassVar[str] = "compress gate --json"
 
@@ -71,18 +77,28 @@ def _only(kind: type[Any], entry: object, where: Path) -> dict[str, object]:
 
 def _latency(name: str, entry: object, where: Path) -> GatedLatency:
     read = decode(_Latency, _only(_Latency, entry, where), f"{where}: latency {foreign(name, 40)}")
-    figures = {field: getattr(read, field) for field in _Latency.__slots__ if field != "samples_ms"}
-    if not read.low <= read.change <= read.high or min(read.baseline_ms, read.candidate_ms) <= 0:
+    given = [ms for ms in (read.baseline_ms, read.candidate_ms) if ms is not None]
+    if not read.low <= read.change <= read.high or not all(ms > 0 for ms in given):
         raise ArtifactError(f"{where}: the change {read.change} in {read.low}..{read.high} is none", _AGAIN)
-    label = f"batch {name}" if name.isdigit() else name
-    return GatedLatency(name=label, ratios=tuple(_ratio(one, where) for one in read.samples_ms), **figures)
+    if not all(abs(r) < _LARGEST for r in read.ratios):
+        raise ArtifactError(f"{where}: latency {foreign(name, 40)} has a ratio that no models have", _AGAIN)
+    _check_samples(read, where)
+    fields = ("change", "low", "high", "limit", "detectable", "baseline_ms", "candidate_ms")
+    figures = {field: getattr(read, field) for field in fields}
+    return GatedLatency(name=name, ratios=tuple(map(math.exp, read.ratios)), **figures)
 
 
-def _ratio(one: dict[str, tuple[float, ...]], where: Path) -> float:
-    before, after = one.get("baseline", ()), one.get("candidate", ())
-    if not before or not after or not all(0 < ms < math.inf for ms in (*before, *after)):
-        raise ArtifactError(f"{where}: a round has no times of both models", _AGAIN)
-    return median(after) / median(before)
+def _check_samples(read: _Latency, where: Path) -> None:
+    """Refuse rounds that have no times, and ratios that those do not give."""
+    if not read.samples_ms:
+        return
+    for one in read.samples_ms:
+        before, after = one.get("baseline", ()), one.get("candidate", ())
+        if not before or not after or not all(0 < ms < math.inf for ms in (*before, *after)):
+            raise ArtifactError(f"{where}: a round has no times of both models", _AGAIN)
+    expected = ratios_of(read.samples_ms, read.metric) if read.metric in METRICS else ()
+    if len(expected) != len(read.ratios) or not np.allclose(expected, read.ratios, rtol=0, atol=1e-9):
+        raise ArtifactError(f"{where}: its ratios do not follow from its times", _AGAIN)
 
 
 def _environment(found: object) -> dict[str, str]:

@@ -57,7 +57,7 @@ def _ratios(baseline: Blocks, candidate: Blocks) -> tuple[float, ...]:
 
 
 def _gate(gate: Gate) -> Plot:
-    panels = [_panel(one.name, one.ratios, 1 + one.allowed) for one in gate.latencies if one.ratios]
+    panels = [_panel(one.name, one.ratios, 1 + one.limit) for one in gate.latencies if one.ratios]
     title = f"Each round of {gate.candidate} against {gate.baseline}"
     return _plot(title, "candidate over baseline, times; the thick line is what is allowed", panels)
 

@@ -89,15 +89,15 @@ def _gate(gate: Gate) -> Plot:
     for one in gate.latencies:
         ended = outcome.get(f"latency, {one.name}", gate.verdict)
         look = {"pass": "good", "fail": "bad"}.get(ended, "open")
-        figure = f"{one.change:+.1%} {ended}, allowed {one.allowed:+.1%}"
+        figure = f"{one.change:+.1%} {ended}, allowed {one.limit:+.1%}"
         low, value, high = (100 * share for share in (one.low, one.change, one.high))
         shape = {"good": 2, "bad": 4}.get(look, 0)
         rows.append(
             Interval(label=one.name, figure=figure, value=value, low=low, high=high, shape=shape, look=look)
         )
-        shares = (one.change, one.low, one.high, one.allowed, one.detectable)
+        shares = (one.change, one.low, one.high, one.limit, one.detectable)
         cells.append((one.name, ended, one.baseline_ms, one.candidate_ms, *(100 * share for share in shares)))
-    lines = {0.0: "reference"} | {100 * one.allowed: "limit" for one in gate.latencies}
+    lines = {0.0: "reference"} | {100 * one.limit: "limit" for one in gate.latencies}
     draw = partial(intervals, rows, lines, "change of latency, %; the thick line is what is allowed")
     title = f"{gate.candidate} against {gate.baseline}"
     words = "; ".join(f"{row.label}: {row.figure}" for row in rows)

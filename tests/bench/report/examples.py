@@ -7,7 +7,8 @@ import numpy as np
 
 from bench.comparison import BenchReport, compare_with_first
 from bench.document import report_to_json
-from bench.gate.judge import Judged, ratios_of
+from bench.gate.judge import Judged
+from bench.gate.metrics import ratios_of
 from bench.gate.report import judged_to_json, latency_check
 from bench.gate.rule import decide, detectable
 from bench.results import BenchResult, BenchSettings
@@ -52,11 +53,11 @@ def gate(candidate: str = "new.onnx", baseline: str = "old.onnx", change: float 
         {"baseline": tuple(before), "candidate": tuple((1 + change) * ms for ms in after)}
         for before, after in zip(*noise, strict=True)
     )
-    ratios = ratios_of(list(rounds))
+    ratios = tuple(ratios_of(rounds, "p50"))
     decision = decide(ratios, math.log1p(0.05), 0.05)
     judged = Judged(
-        verdict="fail" if decision.outcome == "fail" else "pass", decision=decision,
-        weak=decision.outcome == "open", baseline_ms=1.0, candidate_ms=1 + change,
+        metric="p50", ratios=ratios, verdict="fail" if decision.outcome == "fail" else "pass",
+        decision=decision, weak=decision.outcome == "open", baseline_ms=1.0, candidate_ms=1 + change,
         detectable=detectable(ratios, 0.05), rounds=rounds,
     )  # fmt: skip
     check = latency_check(1, judged, 2.0)
@@ -67,7 +68,7 @@ def gate(candidate: str = "new.onnx", baseline: str = "old.onnx", change: float 
             {"name": check.name, "outcome": check.outcome, "words": check.words},
             {"name": "size", "outcome": "pass", "words": "1.20 MB, allowed 2.00 MB"},
         ],
-        "latency": {"1": judged_to_json(judged)}, "quality": {}, "size_bytes": 1_200_000,
+        "latency": {"batch 1, p50": judged_to_json(judged)}, "quality": {}, "size_bytes": 1_200_000,
     }  # fmt: skip
 
 

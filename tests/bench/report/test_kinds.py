@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import random
 import shutil
 from collections.abc import Iterator
@@ -145,15 +146,33 @@ def test_a_gate_keeps_the_order_of_its_rounds(read: Read) -> None:
     document = examples.gate()
     (gate,) = read(document).facts.gates
     (latency,) = gate.latencies
-    assert latency.name == "batch 1"
-    rounds = document["latency"]["1"]["samples_ms"]
+    assert latency.name == "batch 1, p50"
+    rounds = document["latency"]["batch 1, p50"]["samples_ms"]
     assert len(latency.ratios) == len(rounds)
     first = sorted(rounds[0]["candidate"])[2:4], sorted(rounds[0]["baseline"])[2:4]
     assert latency.ratios[0] == pytest.approx(sum(first[0]) / sum(first[1]))
 
 
+def test_a_gate_of_two_documents_has_ratios_and_no_times(read: Read) -> None:
+    document = examples.gate()
+    entry = document["latency"].pop("batch 1, p50")
+    for name in ("baseline_ms", "candidate_ms", "samples_ms"):
+        del entry[name]
+    document["latency"]["half on onnxruntime, batch 1, p50"] = entry | {"before": 0.5, "after": 0.56}
+    (latency,) = read(document).facts.gates[0].latencies
+    assert latency.baseline_ms is None
+    assert latency.ratios == pytest.approx([math.exp(r) for r in entry["ratios"]])
+
+
+def test_a_gate_whose_ratios_do_not_follow_from_its_times_is_refused(read: Read) -> None:
+    document = examples.gate()
+    document["latency"]["batch 1, p50"]["ratios"][3] -= 0.1
+    with pytest.raises(ArtifactError, match="do not follow"):
+        read(document)
+
+
 def test_what_a_later_gate_says_besides_is_left_alone(read: Read) -> None:
-    document = examples.gate() | {"environment": {"cpu": "an abacus"}, "metric": "p50"}
-    document["latency"]["1"]["metric"] = "p50"
+    document = examples.gate() | {"environment": {"cpu": "an abacus"}, "mood": "p50"}
+    document["latency"]["batch 1, p50"]["mood"] = "p50"
     document["checks"][0]["seconds"] = 3
     assert read(document).facts.environment == {"cpu": "an abacus"}
