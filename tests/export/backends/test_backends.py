@@ -295,3 +295,19 @@ def test_a_binding_gives_the_same_outputs(files: dict[str, Path], image: InputSp
     assert list(found) == list(expected)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
+
+
+def test_spinning_is_stopped_where_it_is_asked_for_and_a_session_says_so(files: dict[str, Path]) -> None:
+    backend, entry = BACKENDS.get("onnxruntime"), "session.force_spinning_stop"
+    with backend.open(files[".onnx"], SessionOptions(threads=2, spinning="stopped")) as session:
+        assert isinstance(session, OrtSession)
+        assert session._session.get_session_options().get_session_config_entry(entry) == "1"
+        assert session.spinning == "stopped"
+    with backend.open(files[".onnx"], SessionOptions(threads=2)) as session:
+        assert session.spinning == "default"
+
+
+def test_a_runtime_that_cannot_stop_spinning_does_not_say_that_it_does(files: dict[str, Path]) -> None:
+    options = SessionOptions(threads=1, spinning="stopped")
+    with BACKENDS.get("torch").open(files[""], options) as session:
+        assert session.spinning == "default"
