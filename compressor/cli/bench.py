@@ -38,6 +38,14 @@ def bench(
     proposals: ProposalsOpt = None,
     detections: DetectionsOpt = None,
     seed: SeedOpt = 0,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            "--project",
+            help="Measure nothing, project to a device instead: {projection}.",
+            show_default=False,
+        ),
+    ] = None,
     trust_code: TrustOpt = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
@@ -49,16 +57,20 @@ def bench(
     """Measure MODELS: p50, p90, p99, throughput, and the speed-up with its 95 % interval.
 
     Examples: compress bench dense half --backend onnxruntime --batch 1,8 --threads 2;
-    compress bench dense.onnx half.onnx --batch 1 --json
+    compress bench dense.onnx half.onnx --batch 1 --json; compress bench resnet50 half --project t4
     """
     names = [against, *models] if against else models
     from compressor.cli.bench_run import Request, run
 
-    run(
-        Request(
-            models=tuple(names), backends=tuple(backend.split(",")), batches=batches_of(batch),
-            threads=threads, device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
-            trust_code=trust_code,
-            levers={"proposals": proposals, "detections": detections},
-        )
+    request = Request(
+        models=tuple(names), backends=tuple(backend.split(",")), batches=batches_of(batch),
+        threads=threads, device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
+        trust_code=trust_code,
+        levers={"proposals": proposals, "detections": detections},
     )  # fmt: skip
+    if project is None:
+        run(request)
+        return
+    from compressor.cli.bench_project import run as run_projection
+
+    run_projection(request, project)

@@ -16,6 +16,7 @@ PACKAGES: Final = {
     "dataset": "compressor.data",
     "method": "compressor.methods",
     "price": "compressor.rates.prices",
+    "projection": "bench.projection.devices",
 }
 """Kind of a registry -> the package whose files fill it; the registries themselves import torch."""
 
