@@ -142,6 +142,7 @@ MADE: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         "round_weights = round_weights:RoundWeights",
         {"round_weights.py": shown("STEPS.register")},
     ),
+    "projection": ("card = card:CARD", {"card.py": shown("DEVICES.register")}),
     "price": ("blocks = blocks:BLOCKS", {"blocks.py": shown("PRICES.register")}),
     "task": ("exam = exam:EXAM", {"exam.py": TASK}),
 }

@@ -60,6 +60,7 @@ def test_help_lists_what_was_added(outside: Path) -> None:
     assert {"blocks", "macs"} <= listed["--budget"]
     assert {"stripes", "digits"} <= listed["--data"]
     assert {"echo", "onnxruntime"} <= listed["--backend"]
+    assert {"card", "t4"} <= listed["--project"]
 
 
 def test_conformance_tests_try_what_was_added(outside: Path) -> None:
@@ -119,6 +120,11 @@ def test_a_runtime_works(outside: Path) -> None:
     report = document("bench minute minute_exam --backend echo --batch 1 --seconds 0.05 --threads 1", outside)
     assert {result["settings"]["backend"] for result in report["results"]} == {"echo"}
     assert "echo" in said("doctor", outside)
+
+
+def test_a_device_works(outside: Path) -> None:
+    rows = document("bench minute --project card --batch 1", outside)["projections"]
+    assert [(row["model"], row["precision"]) for row in rows] == [("minute", "fp16")]
 
 
 def test_an_operation_of_ones_own_works(outside: Path) -> None:
