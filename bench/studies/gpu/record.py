@@ -11,6 +11,7 @@ from compressor.base.errors import UsageError
 
 SCHEMA_VERSION: Final = 1
 MEASURED: Final = "measured"
+FAILED: Final = "failed"
 
 NOTES: Final = (
     "weights are random: times do not depend on them, except for what detectors find, which is made lively",
@@ -52,10 +53,10 @@ class Record:
         return cls(path, document)
 
     def todo(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Return what is not measured yet, in order of value; what was tried in vain comes last."""
-        tried = self.document["cells"]
-        left = [cell for cell in cells if tried.get(cell.key, {}).get("status") != MEASURED]
-        return sorted(left, key=lambda cell: cell.key in tried)
+        """Return what is not measured yet, in order of value; what failed before comes last."""
+        status = {key: entry["status"] for key, entry in self.document["cells"].items()}
+        left = [cell for cell in cells if status.get(cell.key) != MEASURED]
+        return sorted(left, key=lambda cell: status.get(cell.key) == FAILED)
 
     def expected_s(self, cell: Cell) -> float:
         """Return how long a cell will take: as long as the longest like it, as far as any is known."""

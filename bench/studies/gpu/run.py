@@ -35,7 +35,7 @@ from bench.studies.gpu.files import missing
 from bench.studies.gpu.machine import clocks, machine
 from bench.studies.gpu.measuring import measured, settings_for
 from bench.studies.gpu.page import text
-from bench.studies.gpu.record import MEASURED, Record
+from bench.studies.gpu.record import FAILED, MEASURED, Record
 from compressor.base.errors import CompressError
 
 
@@ -100,7 +100,7 @@ def attempt(cell: Cell, device: torch.device, record: Record, seconds: float, de
         raise
     except Exception as error:  # of drivers, compilers and runtimes: the other cells go on
         words = error.message if isinstance(error, CompressError) else f"{type(error).__name__}: {error}"
-        record.put(cell, "failed", time.monotonic() - start, reason=words.replace("\n", " ")[:500])
+        record.put(cell, FAILED, time.monotonic() - start, reason=words.replace("\n", " ")[:500])
     else:
         record.put(cell, MEASURED, time.monotonic() - start, forms=forms)
     _tidy(device)
@@ -117,7 +117,7 @@ def _tidy(device: torch.device) -> None:
 
 def _verdict(record: Record, chosen: list[Cell]) -> int:
     entries = [record.document["cells"].get(cell.key, {}) for cell in chosen]
-    failed = any(entry.get("status") == "failed" for entry in entries)
+    failed = any(entry.get("status") == FAILED for entry in entries)
     forms = (form for entry in entries for form in entry.get("forms", {}).values())
     apart = any(form["parity"] and not form["parity"]["passed"] for form in forms)
     return int(failed or apart)
