@@ -191,6 +191,7 @@ MADE: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         "round_weights = round_weights:RoundWeights",
         {"round_weights.py": shown("STEPS.register")},
     ),
+    "projection": ("card = card:CARD", {"card.py": shown("DEVICES.register")}),
     "price": ("blocks = blocks:BLOCKS", {"blocks.py": shown("PRICES.register")}),
     "report section": ("praise = praise:PRAISE", {"praise.py": SECTION}),
     "result": ("exam = exam_result:EXAM", {"exam_result.py": RESULT}),

@@ -68,6 +68,7 @@ def test_help_lists_what_was_added(outside: Path) -> None:
     assert {"stripes", "digits"} <= listed["--data"]
     assert {"echo", "onnxruntime"} <= listed["--backend"]
     assert {"single", "latency", "server"} <= listed["--mode"]
+    assert {"card", "t4"} <= listed["--project"]
 
 
 def test_conformance_tests_try_what_was_added(outside: Path) -> None:
@@ -129,6 +130,11 @@ def test_a_runtime_and_a_mode_work(outside: Path) -> None:
     assert (report["mode"], len(report["results"])) == ("single", 2)
     assert {result["settings"]["backend"] for result in report["results"]} == {"echo"}
     assert "echo" in said("doctor", outside)
+
+
+def test_a_device_works(outside: Path) -> None:
+    rows = document("bench minute --project card --batch 1", outside)["projections"]
+    assert [(row["model"], row["precision"]) for row in rows] == [("minute", "fp16")]
 
 
 def test_an_operation_of_ones_own_works(outside: Path) -> None:

@@ -67,6 +67,14 @@ def bench(
     proposals: ProposalsOpt = None,
     detections: DetectionsOpt = None,
     seed: SeedOpt = 0,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            "--project",
+            help="Measure nothing, project to a device instead: {projection}.",
+            show_default=False,
+        ),
+    ] = None,
     trust_code: TrustOpt = False,
     why: Annotated[
         bool, typer.Option("--why", help="Profile where the speed-up is far under what the MACs promise.")
@@ -88,18 +96,23 @@ def bench(
     compress bench dense.onnx half.onnx --batch 1 --json;
     compress bench dense.onnx half.onnx --mode throughput;
     compress bench half.onnx --mode server --rate-per-s 50 --p99-ms 40;
-    compress bench full.onnx --batch 1 --data coco:coco
+    compress bench full.onnx --batch 1 --data coco:coco;
+    compress bench resnet50 half --project t4
     """
     names = [against, *models] if against else models
     batches = batches_of(batch) if batch else None
     from compressor.cli.bench_run import Request, run
 
-    run(
-        Request(
-            models=tuple(names), backends=tuple(backend.split(",")), batches=batches,
-            threads=threads, device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
-            trust_code=trust_code, why=why,
-            levers={"proposals": proposals, "detections": detections}, mode=mode, data=data,
-            rate_per_s=rate_per_s, p99_ms=p99_ms, queries=queries,
-        )
+    request = Request(
+        models=tuple(names), backends=tuple(backend.split(",")), batches=batches,
+        threads=threads, device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
+        trust_code=trust_code, why=why,
+        levers={"proposals": proposals, "detections": detections}, mode=mode, data=data,
+        rate_per_s=rate_per_s, p99_ms=p99_ms, queries=queries,
     )  # fmt: skip
+    if project is None:
+        run(request)
+        return
+    from compressor.cli.bench_project import run as run_projection
+
+    run_projection(request, project)

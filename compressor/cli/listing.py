@@ -19,6 +19,7 @@ PACKAGES: Final = {
     "price": "compressor.rates.prices",
     "profiler": "bench.profile.runtimes",
     "result": "bench.report.kinds",
+    "projection": "bench.projection.devices",
 }
 """Kind of a registry -> the package whose files fill it; the registries themselves import torch."""
 

@@ -1,0 +1,1 @@
+"""What pruning gives on a GPU."""

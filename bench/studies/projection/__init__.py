@@ -1,0 +1,1 @@
+"""What projections are worth, where they can be held against measurements."""
