@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-_SIDE = 512  # columns of a block
+_SIDE = 256  # columns of a block
 _CHUNK = 4096  # rows that are float64 at a time
 _CHUNK_BYTES = 2**26  # of these
 
