@@ -105,12 +105,11 @@ def fitted(blocks: Sequence[Block], place: Place, strength: float | None, sweeps
         NotFiniteError: the rows hold NaN or infinity.
     """
     check_finite(blocks)
-    nothing = _nothing(blocks[0])
     energy = sum(float(block.z.double().square().sum()) for block in blocks)
-    before = _error(blocks, place, *nothing)
+    before = _error(blocks, place, *_nothing(blocks[0]))
     if before <= _EXACT * energy:
         share = before / energy if energy else 0.0
-        return Change(*nothing, share, share, 0.0)
+        return Change(*_nothing(blocks[0]), share, share, 0.0)
     problem, held = _Problem(blocks[0], place), blocks[::5]
     fit = [block for number, block in enumerate(blocks) if number % 5]
     problem.add(fit)
@@ -164,7 +163,6 @@ class _Problem:
     def __init__(self, like: Block, place: Place) -> None:
         self._blocks: list[Block] = []
         self._place = place
-        self._nothing = _nothing(like)
         self._gram = Gram(like.x.mean(1), place.constant)
         self._push = _push(place)
 
@@ -178,13 +176,13 @@ class _Problem:
     ) -> tuple[Tensor, Tensor, float]:
         """Return the best change met by its squared error on ``held``, or on its own rows, and that error."""
         pull = self._factored(ridge)
-        delta, shift = self._nothing
+        delta, shift = _nothing(self._blocks[0])
         best = (delta, shift, math.inf)
         for sweep in range(sweeps if self._place.bounds != EVERYTHING else 1):
             right, rest, error = self._residual(delta, shift, self._place.bounds if sweep else EVERYTHING)
             if held is None and error < best[2]:
                 best = (delta, shift, error)
-            step = self._gram.solve(right.sub_(pull[:, None, None] * delta))
+            step = self._gram.solve_(right.addcmul_(delta, pull[:, None, None], value=-1))
             delta = delta + step
             if self._place.constant:
                 shift = shift + rest - (self._gram.mean[:, None] @ step).flatten()

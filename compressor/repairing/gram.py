@@ -74,9 +74,8 @@ class Gram:
             self._subtract(k)
         return failed
 
-    def solve(self, right: Tensor) -> Tensor:
-        """Return A^-1 right, (groups, columns, n), by the last factor."""
-        found = right.clone()
+    def solve_(self, found: Tensor) -> Tensor:
+        """Multiply ``found``, (groups, columns, n), by A^-1 of the last factor, in place, and return it."""
         for k, (start, end) in enumerate(self._spans):
             here = found[:, start:end]
             if start:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from compressor.base.errors import NotFiniteError, UsageError
-from compressor.repairing.fit import Block, Place, fitted
+from compressor.repairing import fit
+from compressor.repairing.fit import USUAL, Block, Place, fitted
 from compressor.repairing.rows import inputs_at, outputs_at
 from compressor.repairing.settings import RepairSettings
 
@@ -63,6 +64,16 @@ def test_the_error_never_grows(bounds: tuple[float, float], strength: float | No
         blocks = [block(30, 20, 4, 10 * seed + n) for n in range(5)]
         change = fitted(blocks, Place(torch.ones(4).double(), bounds), strength, sweeps=4)
         assert change.after <= change.before
+
+
+def test_a_ridge_is_chosen_unless_there_are_too_many_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(5, 1, 40, 12, generator=torch.Generator().manual_seed(0))
+    linear = torch.randn(12, 3, generator=torch.Generator().manual_seed(1))
+    blocks = [Block(part, part[0] @ linear, torch.zeros(40, 3)) for part in x]
+    place = Place(torch.ones(3).double())
+    assert fitted(blocks, place, None, sweeps=1).ridge < USUAL  # without noise the least is best
+    monkeypatch.setattr(fit, "_CHOSEN_UP_TO", 11)
+    assert fitted(blocks, place, None, sweeps=1).ridge == USUAL
 
 
 def test_sweeps_gain_where_relu_cuts_off() -> None:
