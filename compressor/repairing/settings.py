@@ -33,7 +33,7 @@ class RepairSettings:
     sweeps: int = 4
     norms: Norms = "fitted"
     rows: int = 32768
-    memory: int = 5 * 2**29
+    memory: int = 2**31
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from compressor.artifact.repaired import LayerRepair
 from compressor.base.errors import NotFiniteError
+from compressor.base.memory import trim
 from compressor.repairing.fit import Block, Change, Place, fitted
 from compressor.repairing.pairs import Draw, Met, Models, Pair
 from compressor.repairing.routine import unlike
@@ -74,6 +75,7 @@ class Walk:
             rest = stops[len(found) :]
             ahead = next((n for n, stop in enumerate(rest) if not self._together(stop)), len(rest))
             found += self._in_step(rest[:ahead]) if ahead else [self._alone(rest[0])]
+            trim()  # what every thread of a pass has freed
         return found
 
     def _together(self, stop: Stop) -> bool:
@@ -103,6 +105,7 @@ class Walk:
             self.tick(stop.name)
             with self.models.side_by_side(piece, {stop.name: stop.tail}) as pair:
                 blocks.append(draw.block(_runs(pair, stop), number))
+        trim()
         _, change = self._fit(stop, blocks)
         return _report(stop, draw.layer, blocks, change)
 

@@ -62,7 +62,7 @@ def main() -> None:
         _measure(Cell(**json.loads(args.measure)), args.folder, args.shared / "data")
         return
     kept = Kept(RESULTS, {"schema_version": SCHEMA_VERSION, "environment": environment()})
-    cells = [Cell(name, count, args.threads) for name, count in (("resnet50", 256), (FASTER, 32))]
+    cells = [Cell(name, count, args.threads) for name, count in (("resnet50", 256), (FASTER, 24))]
     kept.finish([cell for cell in cells if cell.model in args.models], lambda cell: run(cell, args.shared))
 
 
