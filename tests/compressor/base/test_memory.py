@@ -15,7 +15,7 @@ def resident_mib() -> float:
 
 @pytest.mark.skipif(
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"),
-    reason="glibc alone can be asked",
+    reason="only glibc can be asked",
 )
 def test_memory_below_what_is_still_in_use_is_given_back() -> None:
     blocks = [bytearray(100_000) for _ in range(1000)]
