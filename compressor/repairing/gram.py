@@ -18,6 +18,8 @@ _SIDE = 256  # columns of a block
 _CHUNK = 4096  # rows that are float64 at a time
 _CHUNK_BYTES = 2**26  # of these
 
+_ROUNDED = torch.finfo(torch.float32).eps ** 2  # share of a square that is rounding
+
 
 class Gram:
     """X^T X of centred rows, (groups, columns, columns), to which more rows can be added.
@@ -45,9 +47,10 @@ class Gram:
 
     @property
     def level(self) -> Tensor:
-        """Mean of the diagonal, (groups,)."""
-        diagonal = self._square.diagonal(dim1=1, dim2=2) - self._rows * self._offset().square()
-        return diagonal.mean(1)
+        """Mean of the diagonal, (groups,); no less than what rounded inputs say nothing about."""
+        summed = self._square.diagonal(dim1=1, dim2=2)
+        rounded = _ROUNDED * (summed + self._rows * self.mean.square())
+        return (summed - self._rows * self._offset().square()).mean(1).maximum(rounded.mean(1))
 
     def add(self, parts: Sequence[Tensor]) -> None:
         """Add rows, (groups, rows, columns) each."""

@@ -112,6 +112,16 @@ def test_more_weights_than_rows_and_dead_inputs_are_no_failure() -> None:
     assert not fitted([dead], Place(torch.ones(2).double()), 1e-3, sweeps=1).delta.any()
 
 
+def test_an_input_may_be_silent_in_all_images_but_the_first() -> None:
+    """What is left when its mean is taken out of the sums is all rounding."""
+    blocks = [block(300, 9, 2, n, groups=2) for n in range(5)]
+    for other in blocks[1:]:
+        other.x[0] = 0
+    change = fitted(blocks, Place(torch.ones(2).double()), None, sweeps=1)
+    assert torch.isfinite(change.delta).all()
+    assert change.after <= change.before
+
+
 LAYERS = [
     nn.Conv2d(4, 6, 3, padding=1),
     nn.Conv2d(4, 6, 1),
