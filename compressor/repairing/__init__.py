@@ -15,6 +15,7 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from time import monotonic
 
 from torch import nn
@@ -34,7 +35,7 @@ __all__ = ["LayerRepair", "RepairReport", "RepairSettings", "repair"]
 
 _PIECE = 64
 _PIECES = 10
-_FRONTIER = 4  # values that a paused pair holds, in units of the largest output of a layer
+_FRONTIER = 4  # values that a waiting pair holds, in units of the largest that a layer reads or makes
 _SIGN_OF_LIFE_S = 10.0
 
 
@@ -79,8 +80,7 @@ def repair(
         pieces = _pieces(models, seen, small.task.data, len(calls))
         kept = outputs_of(plan, dense.view)
         walk = Walk(models, pieces, images, kept, settings, _Ticker(say, len(stops)))
-        together = _frontier(calls) * images <= settings.memory
-        layers = walk.repaired(stops, together)
+        layers = walk.repaired(stops)
     if settings.norms == "estimated":
         estimate_norms(made.view, pieces, small.task.scoring.run)
     report = RepairReport(images=images, norms=settings.norms, layers=tuple(layers), left=left)
@@ -137,20 +137,21 @@ def _pieces(models: Models, batches: Sequence[Batch], data: Data, runs: int) -> 
     return [part for batch in batches for part in data.pieces(batch, -(-data.size(batch) // most))]
 
 
-def _frontier(calls: Sequence[Call]) -> int:
-    """Return about how many bytes a pair of passes over one image holds while it is paused."""
-    return _FRONTIER * max((call.output.nbytes for call in calls), default=0)
+def _paused(calls: Sequence[Call]) -> list[int]:
+    """Return about how many bytes a waiting pair of passes over one image holds, at each run or later."""
+    sizes = [_FRONTIER * max(call.inputs.nbytes, call.output.nbytes) for call in calls]
+    return list(accumulate(reversed(sizes), max))[::-1]
 
 
 def _stops(calls: Sequence[Call], small: nn.Module) -> tuple[list[Stop], tuple[str, ...]]:
     """Return the layers to be repaired in order, and the others with a reason each."""
     runs = Counter(call.layer for call in calls)
     stops: dict[str, Stop] = {}
-    for call in calls:
+    for call, paused in zip(calls, _paused(calls), strict=True):
         tails = {other.tail for other in calls if other.layer == call.layer}
         rows = sum(other.rows for other in calls if other.layer == call.layer)
         tail = call.tail if len(tails) == 1 else Tail()
-        stops.setdefault(call.layer, Stop(call.layer, tail, runs[call.layer], rows))
+        stops.setdefault(call.layer, Stop(call.layer, tail, runs[call.layer], rows, paused))
     computed = [name for name in stops if "weight" not in small.get_submodule(name)._parameters]
     left = [f"{name}: its weight is computed from others" for name in computed]
     return [stop for stop in stops.values() if stop.name not in computed], (*left, *_others(small, stops))

@@ -11,7 +11,7 @@ z = min(p, 0). That costs at least as much as the loss does, and the same where 
 it, so that the sweeps go downhill (majorisation; de Leeuw 1977). Whatever the sweeps do, the best weights met
 are returned, the present ones included: the error never grows.
 
-Gram matrices are float64 and summed block by block. They are the same in all sweeps, and factored once.
+Gram matrices are the same in all sweeps, and factored once per ridge.
 """
 
 import math
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from compressor.base.errors import NotFiniteError
+from compressor.repairing.gram import Gram, chunk_of
 from compressor.repairing.watching import EVERYTHING, Bounds
 
 STRENGTHS: Final = (1.0, 1e-1, 1e-2, 1e-3, 1e-5, 1e-7, 1e-9, 1e-11)
@@ -36,7 +37,9 @@ _ABOVE: Final = tuple(ridge for ridge in reversed(STRENGTHS) if ridge > USUAL)
 _DAMPING: Final = 0.1
 """A channel that the norm scales by less than this share of the median is not pushed as if it were larger."""
 
-_CHUNK: Final = 4096  # rows that are float64 at a time
+_CHOSEN_UP_TO: Final = 8192
+"""Columns beyond which every ridge that is tried would take minutes, so that the usual one is taken."""
+
 _EXACT: Final = 1e-12  # share of the dense tail's energy below which nothing is left to repair
 
 
@@ -102,15 +105,17 @@ def fitted(blocks: Sequence[Block], place: Place, strength: float | None, sweeps
         NotFiniteError: the rows hold NaN or infinity.
     """
     check_finite(blocks)
-    nothing = _nothing(blocks[0])
     energy = sum(float(block.z.double().square().sum()) for block in blocks)
-    before = _error(blocks, place, *nothing)
+    before = _error(blocks, place, *_nothing(blocks[0]))
     if before <= _EXACT * energy:
         share = before / energy if energy else 0.0
-        return Change(*nothing, share, share, 0.0)
-    ridge = strength or _chosen(blocks, place, sweeps)
-    problem = _Problem(blocks, place)
-    delta, shift, after = problem.solved(ridge, sweeps, blocks)
+        return Change(*_nothing(blocks[0]), share, share, 0.0)
+    problem, held = _Problem(blocks[0], place), blocks[::5]
+    fit = [block for number, block in enumerate(blocks) if number % 5]
+    problem.add(fit)
+    ridge = strength or (_chosen(problem, held, sweeps) if fit else USUAL)
+    problem.add(held)
+    delta, shift, after = problem.solved(ridge, sweeps)
     scale = energy or before
     return Change(delta, shift, before / scale, after / scale, ridge)
 
@@ -129,16 +134,10 @@ def check_finite(blocks: Sequence[Block]) -> None:
             )
 
 
-def _chosen(blocks: Sequence[Block], place: Place, sweeps: int) -> float:
-    """Return the strength that does best on held-out blocks, downhill from the usual one.
-
-    Where there is but one block, nothing can be held out, and it is the usual one.
-    """
-    held = blocks[::5]
-    fit = [block for number, block in enumerate(blocks) if number % 5]
-    if not fit:
+def _chosen(problem: "_Problem", held: Sequence[Block], sweeps: int) -> float:
+    """Return the strength that does best on held-out blocks, downhill from the usual one."""
+    if held[0].x.shape[2] > _CHOSEN_UP_TO:
         return USUAL
-    problem = _Problem(fit, place)
 
     @cache
     def error(ridge: float) -> float:
@@ -154,52 +153,50 @@ def _chosen(blocks: Sequence[Block], place: Place, sweeps: int) -> float:
 
 
 class _Problem:
-    """The Gram matrix of some rows, and what is solved with it."""
+    """The Gram matrix of some rows, and what is solved with it.
 
-    def __init__(self, blocks: Sequence[Block], place: Place) -> None:
-        self._blocks, self._place = blocks, place
-        rows = sum(block.x.shape[1] for block in blocks)
-        mean = sum(block.x.sum(1, dtype=torch.float64) for block in blocks) / rows
-        assert isinstance(mean, Tensor)
-        self._mean = mean[:, None] if place.constant else torch.zeros_like(mean)[:, None]
-        self._gram = self._summed()
-        self._level = self._gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=torch.finfo(torch.float32).tiny)
+    Args:
+        like: one of the blocks that will be added.
+        place: what follows the layer.
+    """
+
+    def __init__(self, like: Block, place: Place) -> None:
+        self._blocks: list[Block] = []
+        self._place = place
+        self._gram = Gram(like.x.mean(1), place.constant)
         self._push = _push(place)
 
-    def solved(self, ridge: float, sweeps: int, judged: Sequence[Block]) -> tuple[Tensor, Tensor, float]:
-        """Return the best change met by its squared error on ``judged``, and that error."""
-        factor, pull = self._factored(ridge)
+    def add(self, blocks: Sequence[Block]) -> None:
+        """Take more rows into account."""
+        self._blocks += blocks
+        self._gram.add([block.x for block in blocks])
+
+    def solved(
+        self, ridge: float, sweeps: int, held: Sequence[Block] | None = None
+    ) -> tuple[Tensor, Tensor, float]:
+        """Return the best change met by its squared error on ``held``, or on its own rows, and that error."""
+        pull = self._factored(ridge)
         delta, shift = _nothing(self._blocks[0])
         best = (delta, shift, math.inf)
         for sweep in range(sweeps if self._place.bounds != EVERYTHING else 1):
             right, rest, error = self._residual(delta, shift, self._place.bounds if sweep else EVERYTHING)
-            if judged is self._blocks and error < best[2]:
+            if held is None and error < best[2]:
                 best = (delta, shift, error)
-            step = torch.cholesky_solve(right - pull[:, None, None] * delta, factor)
+            step = self._gram.solve_(right.addcmul_(delta, pull[:, None, None], value=-1))
             delta = delta + step
             if self._place.constant:
-                shift = shift + rest - (self._mean @ step).flatten()
-        error = _error(judged, self._place, delta, shift)
+                shift = shift + rest - (self._gram.mean[:, None] @ step).flatten()
+        error = _error(held or self._blocks, self._place, delta, shift)
         return (delta, shift, error) if error < best[2] else best
 
-    def _summed(self) -> Tensor:
-        gram = self._mean.new_zeros(len(self._mean), self._mean.shape[2], self._mean.shape[2])
-        for block in self._blocks:
-            for rows in block.x.split(_CHUNK, dim=1):
-                x = rows.double() - self._mean
-                gram.baddbmm_(x.transpose(1, 2), x)
-        return gram
-
-    def _factored(self, ridge: float) -> tuple[Tensor, Tensor]:
-        """Return the Cholesky factor, and the ridge that it took: it grows where rounding asks for it."""
-        pull = ridge * self._level
+    def _factored(self, ridge: float) -> Tensor:
+        """Factor with a ridge and return it, (groups,): it grows where rounding asks for it."""
+        pull = ridge * self._gram.level.clamp(min=torch.finfo(torch.float32).tiny)
         for _ in range(12):
-            matrix = self._gram.clone()
-            matrix.diagonal(dim1=1, dim2=2).add_(pull[:, None])
-            factor, info = torch.linalg.cholesky_ex(matrix)
-            if not info.any():
-                return factor, pull
-            pull = torch.where(info > 0, 10 * pull, pull)
+            failed = self._gram.factor(pull)
+            if not failed.any():
+                return pull
+            pull = torch.where(failed, 10 * pull, pull)
         raise NotFiniteError("a Gram matrix cannot be factored", "check the weights with compress eval.")
 
     def _residual(self, delta: Tensor, shift: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor, float]:
@@ -212,7 +209,8 @@ class _Problem:
             right.baddbmm_(x.double().transpose(1, 2), per_group)
             total += residual.sum(0)
             rows += len(residual)
-        right -= self._mean.transpose(1, 2) * total.view(len(delta), 1, -1)
+        if self._place.constant:
+            right -= self._gram.mean[:, :, None] * total.view(len(delta), 1, -1)
         return right, total / rows, error
 
 
@@ -228,7 +226,8 @@ def _moved(
     """Yield chunks of rows: what is read, the dense tail, and the tail with the change."""
     weights, constant, scale = delta.float(), shift.float(), place.scale.float()
     for block in blocks:
-        parts = (block.x.split(_CHUNK, dim=1), block.z.split(_CHUNK), block.p.split(_CHUNK))
+        rows = chunk_of(block.x)
+        parts = (block.x.split(rows, dim=1), block.z.split(rows), block.p.split(rows))
         for x, z, p in zip(*parts, strict=True):
             change = torch.bmm(x, weights).transpose(0, 1).reshape(p.shape)
             yield x, z, p + scale * (change + constant)

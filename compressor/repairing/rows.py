@@ -42,8 +42,9 @@ def _patches(padded: Tensor, shape: tuple[Sequence[int], ...], positions: Tensor
     width = (padded.shape[-1] - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
     down = torch.arange(kernel[0]) * dilation[0] + (positions // width * stride[0])[:, None]
     across = torch.arange(kernel[1]) * dilation[1] + (positions % width * stride[1])[:, None]
-    found = padded[:, :, down[:, :, None], across[:, None, :]]  # images, channels, positions, kernel
-    rows = found.transpose(1, 2).reshape(len(padded) * len(positions), groups, -1)
+    # Gathered with channels last, which are copied in runs: images, positions, kernel, channels.
+    found = padded.permute(0, 2, 3, 1).contiguous()[:, down[:, :, None], across[:, None, :]]
+    rows = found.permute(0, 1, 4, 2, 3).reshape(len(padded) * len(positions), groups, -1)
     return rows.transpose(0, 1).contiguous()
 
 

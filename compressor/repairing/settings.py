@@ -21,7 +21,7 @@ class RepairSettings:
         norms: ``fitted`` gives the constant of the fit to the norm's running mean; ``estimated`` estimates
             all running statistics again afterwards, on the same images in training mode.
         rows: most positions per layer that are fitted, or 24 per weight of an output where that is more.
-        memory: bytes that the paused batches may hold; beyond it every layer is a pass of its own.
+        memory: bytes that the paused batches may hold; layers up to which that is too little are a pass each.
         seed: of the positions that are drawn.
 
     Raises:
@@ -33,7 +33,7 @@ class RepairSettings:
     sweeps: int = 4
     norms: Norms = "fitted"
     rows: int = 32768
-    memory: int = 7 * 2**29
+    memory: int = 2**31
     seed: int = 0
 
     def __post_init__(self) -> None:

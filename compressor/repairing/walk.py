@@ -3,7 +3,8 @@
 All pieces of the images advance together: paused at the tail of one layer, they give the rows of its problem,
 are told the change, and go on. That is one pass for the whole network. Two things ask for more passes, one
 per layer: a layer that runs several times for one image, whose first run would go on before the last was
-seen, and images whose paused passes would not fit into the memory that is allowed.
+seen, and images whose paused passes would not fit into the memory that is allowed. Most networks narrow:
+the first layers, whose maps are large, are a pass each, which ends there; the others share one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from compressor.artifact.repaired import LayerRepair
 from compressor.base.errors import NotFiniteError
+from compressor.base.memory import trim
 from compressor.repairing.fit import Block, Change, Place, fitted
 from compressor.repairing.pairs import Draw, Met, Models, Pair
 from compressor.repairing.routine import unlike
@@ -24,7 +26,7 @@ from compressor.repairing.watching import Layer, Tail, scale_of
 from compressor.tasks.task import Batch
 
 _ROWS_PER_COLUMN = 24
-_MOST_BYTES = 2**30  # of the rows of one layer
+_MOST_BYTES = 3 * 2**28  # of the rows of one layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ class Stop:
         tail: what follows it.
         runs: how often it runs for one image.
         rows: positions of one image, of all runs together.
+        paused: about how many bytes a pair of passes over one image holds, here or later.
     """
 
     name: str
     tail: Tail
     runs: int
     rows: int
+    paused: int
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,19 @@ class Walk:
     settings: RepairSettings
     tick: Callable[[str], None]
 
-    def repaired(self, stops: Sequence[Stop], together: bool) -> list[LayerRepair]:
-        """Repair layers in order; ``together`` where all pieces fit into memory at once."""
+    def repaired(self, stops: Sequence[Stop]) -> list[LayerRepair]:
+        """Repair layers in order."""
         found: list[LayerRepair] = []
         while len(found) < len(stops):
             rest = stops[len(found) :]
-            ahead = next((n for n, stop in enumerate(rest) if stop.runs > 1 or not together), len(rest))
+            ahead = next((n for n, stop in enumerate(rest) if not self._together(stop)), len(rest))
             found += self._in_step(rest[:ahead]) if ahead else [self._alone(rest[0])]
+            trim()  # what every thread of a pass has freed
         return found
+
+    def _together(self, stop: Stop) -> bool:
+        """Say whether all pieces can wait at a layer at once."""
+        return stop.runs == 1 and stop.paused * self.images <= self.settings.memory
 
     def _in_step(self, stops: Sequence[Stop]) -> list[LayerRepair]:
         """Repair layers in one pass of all pieces."""
@@ -96,6 +105,7 @@ class Walk:
             self.tick(stop.name)
             with self.models.side_by_side(piece, {stop.name: stop.tail}) as pair:
                 blocks.append(draw.block(_runs(pair, stop), number))
+        trim()
         _, change = self._fit(stop, blocks)
         return _report(stop, draw.layer, blocks, change)
 

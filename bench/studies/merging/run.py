@@ -12,16 +12,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 
 from bench.environment import environment
 from bench.studies.common.accuracy import some_of
+from bench.studies.common.dropped import Dropped
 from bench.studies.common.pruned import pruned
 from bench.studies.common.published import CHECKPOINTS
 from bench.studies.common.results import results_of
@@ -29,12 +29,10 @@ from compressor.artifact.weights import load_weights
 from compressor.channels.cost import measure
 from compressor.criteria import Criterion
 from compressor.criteria.l1 import L1
-from compressor.criteria.view import GroupView
 from compressor.data import DataSplits, open_data
 from compressor.data.images import IndexedSet
 from compressor.methods.central_filter import CentralFilter
 from compressor.rates import PruneRequest, Published
-from compressor.steps.choice import Choice
 from compressor.tasks.task import Batch
 from compressor.training import evaluate
 from compressor.zoo import find
@@ -52,15 +50,6 @@ CALIBRATION: Final = 512
 SEEDS: Final = 3
 _BATCH: Final = 64
 _TEST: Final = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped(CentralFilter):
-    """Central Filter's survivors, with nothing merged into them."""
-
-    def choose(self, group: GroupView, importance: np.ndarray, count: int) -> Choice:
-        """Return the survivors alone."""
-        return Choice(keep=CentralFilter.choose(self, group, importance, count).keep)
 
 
 CRITERIA: Final[Mapping[str, Criterion]] = {

@@ -12,7 +12,6 @@ compare methods, trust no level. Three parts:
 """
 
 import argparse
-import csv
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,20 +20,18 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 
 from bench.environment import environment
 from bench.studies.common.accuracy import Method, Row, Study, WorkFile, run_cells, summary
+from bench.studies.common.imagenet import all_images
+from bench.studies.common.imagenet import squeezenet as published
 from bench.studies.common.results import results_of
-from compressor.artifact.weights import load_weights
-from compressor.data import ArrayPixels, DataSplits, Labelled
+from compressor.data import DataSplits
 from compressor.data.images import IndexedSet
 from compressor.rates import PruneRequest, Share
 from compressor.tasks.recipe import Recipe
 from compressor.training import evaluate
-from compressor.zoo import find
-from compressor.zoo.inputs import InputSpec
 
 RESULTS: Final = results_of("one_by_one")
 SCHEMA_VERSION: Final = 1
@@ -90,9 +87,7 @@ def parts(study: Study) -> dict[str, Study]:
 
 def squeezenet(data: Path) -> Study:
     """Return the study of SqueezeNet 1.1 on two parts of the images."""
-    arch = find("squeezenet1_1").with_options(shapes=((3, 227, 227),))
-    model = arch.build()
-    load_weights(model, data / "weights" / "squeezenet1_1_imagenet_fp16.pth", arch)
+    model, arch = published(data)
     splits = parted(all_images(data / "imagenet_val650", arch.input), _TRAIN_IMAGES)
     train = splits.train
     assert isinstance(train, IndexedSet)
@@ -106,15 +101,6 @@ def squeezenet(data: Path) -> Study:
         rates={f"{rate:g}": PruneRequest(target=Share(rate), protect=others) for rate in RATES},
         recipe=RECIPE,
     )
-
-
-def all_images(folder: Path, inputs: InputSpec) -> IndexedSet:
-    """Return the images that ``labels.csv`` lists as (file, class)."""
-    rows = list(csv.reader((folder / "labels.csv").open()))
-    pixels = np.stack([np.asarray(Image.open(folder / "images" / row[0]).convert("RGB")) for row in rows])
-    labels = np.array([int(row[1]) for row in rows], dtype=np.int64)
-    data = Labelled(pixels=ArrayPixels(pixels), labels=labels)
-    return IndexedSet(data=data, indices=np.arange(len(rows), dtype=np.int64), inputs=inputs)
 
 
 def parted(images: IndexedSet, train_images: int) -> DataSplits:

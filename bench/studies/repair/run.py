@@ -9,8 +9,6 @@ Every finished cell is written at once; a study that is started again goes on wi
 import argparse
 import json
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,18 +20,14 @@ from typing import Any, Final
 import torch
 
 from bench.environment import environment
-from bench.studies.common.published import CHECKPOINTS
+from bench.studies.common.cifar import Subject, opened
 from bench.studies.common.results import results_of
-from compressor.artifact import Artifact
-from compressor.artifact.weights import load_weights
-from compressor.data import DataSplits, open_data
 from compressor.methods import method_of, prune
 from compressor.rates import PruneRequest, Published
 from compressor.repairing import RepairSettings, repair
 from compressor.repairing.images import repair_images
 from compressor.tasks.task import calibration
 from compressor.training import evaluate
-from compressor.zoo import find
 
 RESULTS: Final = results_of("repair")
 RATES: Final = ("[0.]+[0.18]*29", "[0.]+[0.15]*2+[0.4]*27")
@@ -53,14 +47,6 @@ class Cell:
     criterion: str
     images: int
     strength: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is cut."""
-
-    dense: Artifact
-    data: DataSplits
 
 
 def cells(wanted: argparse.Namespace) -> Iterator[Cell]:
@@ -110,15 +96,6 @@ def run(subject: Subject, cell: Cell, finished: list[Row]) -> Row:
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "images": made.manifest.repair.images,
     }
-
-
-def opened(data: Path, file: Path) -> Subject:
-    """Return ResNet-56 with its published weights, and CIFAR-10."""
-    subprocess.run([sys.executable, str(data / "unpack_cifar10.py"), str(file)], check=True)
-    arch = find("resnet56_cifar")
-    model = arch.build()
-    load_weights(model, data / "weights" / CHECKPOINTS[arch.name][0], arch)
-    return Subject(Artifact.of(model, arch), open_data(f"npz:{file}", arch.input))
 
 
 def _strength(text: str) -> float | None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from compressor.base.errors import NotFiniteError, UsageError
-from compressor.repairing.fit import Block, Place, fitted
+from compressor.repairing import fit
+from compressor.repairing.fit import USUAL, Block, Place, fitted
 from compressor.repairing.rows import inputs_at, outputs_at
 from compressor.repairing.settings import RepairSettings
 
@@ -65,6 +66,16 @@ def test_the_error_never_grows(bounds: tuple[float, float], strength: float | No
         assert change.after <= change.before
 
 
+def test_a_ridge_is_chosen_unless_there_are_too_many_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(5, 1, 40, 12, generator=torch.Generator().manual_seed(0))
+    linear = torch.randn(12, 3, generator=torch.Generator().manual_seed(1))
+    blocks = [Block(part, part[0] @ linear, torch.zeros(40, 3)) for part in x]
+    place = Place(torch.ones(3).double())
+    assert fitted(blocks, place, None, sweeps=1).ridge < USUAL  # without noise the least is best
+    monkeypatch.setattr(fit, "_CHOSEN_UP_TO", 11)
+    assert fitted(blocks, place, None, sweeps=1).ridge == USUAL
+
+
 def test_sweeps_gain_where_relu_cuts_off() -> None:
     x = torch.randn(1, 400, 5, generator=torch.Generator().manual_seed(0))
     linear = x[0] @ torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
@@ -99,6 +110,16 @@ def test_more_weights_than_rows_and_dead_inputs_are_no_failure() -> None:
     assert not change.delta[:, :10].any()
     dead = Block(torch.zeros_like(few.x), few.z, few.p)
     assert not fitted([dead], Place(torch.ones(2).double()), 1e-3, sweeps=1).delta.any()
+
+
+def test_an_input_may_be_silent_in_all_images_but_the_first() -> None:
+    """What is left when its mean is taken out of the sums is all rounding."""
+    blocks = [block(300, 9, 2, n, groups=2) for n in range(5)]
+    for other in blocks[1:]:
+        other.x[0] = 0
+    change = fitted(blocks, Place(torch.ones(2).double()), None, sweeps=1)
+    assert torch.isfinite(change.delta).all()
+    assert change.after <= change.before
 
 
 LAYERS = [

@@ -70,10 +70,11 @@ def test_it_comes_closer_to_the_dense_model_and_changes_no_argument(pair: tuple[
     assert not any(module._forward_hooks for module in made.module.modules())
 
 
-def test_one_pass_and_a_pass_per_layer_agree(pair: tuple[Artifact, Artifact]) -> None:
+def test_one_pass_and_several_agree(pair: tuple[Artifact, Artifact]) -> None:
+    """The memory is enough for the second and third stage, whose layers share the last pass."""
     settings = {"strength": 0.01, "rows": 2048}
     together = repair(*pair, batches(), settings=RepairSettings(**settings))  # type: ignore[arg-type]
-    apart = repair(*pair, batches(), settings=RepairSettings(memory=1, **settings))  # type: ignore[arg-type]
+    apart = repair(*pair, batches(), settings=RepairSettings(memory=12 * 2**20, **settings))  # type: ignore[arg-type]
     for one, other in zip(
         together.module.state_dict().values(), apart.module.state_dict().values(), strict=True
     ):

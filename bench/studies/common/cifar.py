@@ -1,0 +1,29 @@
+"""ResNet-56 with its published weights, and CIFAR-10."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.studies.common.published import CHECKPOINTS
+from compressor.artifact import Artifact
+from compressor.artifact.weights import load_weights
+from compressor.data import DataSplits, open_data
+from compressor.zoo import find
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is cut."""
+
+    dense: Artifact
+    data: DataSplits
+
+
+def opened(data: Path, file: Path) -> Subject:
+    """Return ResNet-56 with its published weights, and CIFAR-10."""
+    subprocess.run([sys.executable, str(data / "unpack_cifar10.py"), str(file)], check=True)
+    arch = find("resnet56_cifar")
+    model = arch.build()
+    load_weights(model, data / "weights" / CHECKPOINTS[arch.name][0], arch)
+    return Subject(Artifact.of(model, arch), open_data(f"npz:{file}", arch.input))

@@ -1,0 +1,1 @@
+"""Detectors cut to half of their MACs, and repaired."""

@@ -1,0 +1,1 @@
+"""All criteria, cut, merged, repaired and fine-tuned."""
