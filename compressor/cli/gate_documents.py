@@ -55,6 +55,7 @@ def run(request: Request) -> None:
     document = {
         "candidate": request.candidate,
         "baseline": request.baseline,
+        "backend": ", ".join(sorted({one.key.backend for one in compared})),
         "ignored": found,
         "latency": {f"{one.key}, {one.metric}": compared_to_json(one) for one in compared},
     }

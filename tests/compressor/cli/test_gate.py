@@ -125,6 +125,7 @@ def test_a_model_against_itself_tells_what_this_machine_can_detect(
 def test_a_detector_is_timed_at_the_input_that_was_asked_for(place: Path) -> None:
     load("fasterrcnn_mobilenet_v3_large_fpn", input=(3, 64, 64)).save(place / "detector")
     words = ["detector", "--against", "detector", "--input", "3x96x64", "--max-regression", "100%"]
+    words += ["--processes", "1", "--threads", "1"]
     out, _ = gate(*words, "--backend", "torch", "--json", cwd=place, code=0)
     assert json.loads(out)["latency"]["batch 1, p50"]["rounds"] >= 2
 

@@ -32,7 +32,7 @@ net.input_shapes = ((3, 12, 12),)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Documents of bench, gate, eval and inspect, and an artifact, as the commands write them."""
+    """Documents of every kind, and an artifact, as the commands write them."""
     folder = tmp_path_factory.mktemp("report")
     (folder / "tiny.py").write_text(NET)
     quick = ["--backend", "torch", "--batch", "1", "--threads", "1", "--seconds", "0.1"]
@@ -41,6 +41,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     limits = ["--on-open", "pass", "--max-regression", "100%", "--processes", "1"]
     jobs = {
         "gate.json": ["gate", "half", "--against", "tiny:net", *limits, *quick],
+        "stored.json": ["gate", "bench.json", "--against", "bench.json"],
+        "profile.json": ["profile", "tiny:net", "half", "--threads", "1", "--seconds", "0.1", "--trust-code"],
         "eval.json": ["eval", "half", *DIGITS, "--trust-code"],
         "inspect.json": ["inspect", "half", *DIGITS, "--limit-images", "20", "--trust-code"],
     }
@@ -49,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-RESULTS = ["bench.json", "gate.json", "eval.json", "inspect.json", "half"]
+RESULTS = ["bench.json", "gate.json", "stored.json", "profile.json", "eval.json", "inspect.json", "half"]
 
 
 def test_what_commands_write_becomes_a_page(place: Path) -> None:
@@ -66,7 +68,7 @@ def test_the_document_has_the_figures(place: Path) -> None:
     document = json.loads(said("report", *RESULTS, "--json", cwd=place)[0])
     assert list(document)[:2] == ["schema_version", "title"]
     kinds = [one["kind"] for one in document["results"]]
-    assert kinds == ["bench", "gate", "eval", "inspect", "artifact"]
+    assert kinds == ["bench", "gate", "gate", "profile", "eval", "inspect", "artifact"]
     bench = json.loads((place / "bench.json").read_text())["results"][1]
     sections = {section["name"]: section["tables"] for section in document["sections"]}
     table = sections["speed-up"][0]
