@@ -166,6 +166,28 @@ class Exam:
 EXAM = RESULTS.register("exam")(Exam())
 """
 
+LINT = """
+from bench.profile.lints import LINTS, Lint, Subject
+
+
+@LINTS.register("praise_of_speed")
+def praise(subject: Subject) -> list[Lint]:
+    what = f"{len(subject.nodes)} nodes"
+    return [Lint(kind="praise_of_speed", module="", ms=None, what=what, next="be glad.")]
+"""
+
+PROFILER = """
+from bench.profile.runtimes import PROFILERS, Timed
+
+
+class Echoes:
+    def nodes(self, model, feed, sampling):
+        return (Timed(name="echo", kind="Echo", ms=1.0, precision="fp32", origin=()),)
+
+
+ECHOES = PROFILERS.register("echo")(Echoes())
+"""
+
 SECTION = """
 from bench.report.content import Note, Section
 from bench.report.sections import SECTIONS
@@ -185,12 +207,14 @@ MADE: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "criterion": ("linf = linf:LInf", {"linf.py": shown("CRITERIA.register")}),
     "dataset": ("stripes = stripes:stripes", {"stripes.py": DATASET}),
     "method": ("best_of = best_of:best_of", {"best_of.py": shown("METHODS.register")}),
+    "lint": ("praise_of_speed = praising:praise", {"praising.py": LINT}),
     "mode": ("single = single:SINGLE", {"single.py": MODE}),
     "operation rule": ("outside.doubled = doubled:doubled", {"doubled.py": RULE}),
     "plan step": (
         "round_weights = round_weights:RoundWeights",
         {"round_weights.py": shown("STEPS.register")},
     ),
+    "profiler": ("echo = echoes:ECHOES", {"echoes.py": PROFILER}),
     "projection": ("card = card:CARD", {"card.py": shown("DEVICES.register")}),
     "price": ("blocks = blocks:BLOCKS", {"blocks.py": shown("PRICES.register")}),
     "report section": ("praise = praise:PRAISE", {"praise.py": SECTION}),

@@ -55,7 +55,7 @@ def test_help_lists_what_was_added(outside: Path) -> None:
     environment = {
         **os.environ,
         "PYTHONPATH": f"{outside}:{os.environ.get('PYTHONPATH', '')}",
-        "COLUMNS": "200",
+        "COLUMNS": "300",
     }
     listed = {}
     for command in ("prune", "bench"):
@@ -130,6 +130,14 @@ def test_a_runtime_and_a_mode_work(outside: Path) -> None:
     assert (report["mode"], len(report["results"])) == ("single", 2)
     assert {result["settings"]["backend"] for result in report["results"]} == {"echo"}
     assert "echo" in said("doctor", outside)
+
+
+def test_a_lint_and_a_profiler_work(outside: Path) -> None:
+    (model,) = document("profile minute --seconds 0.05 --threads 1", outside)["models"]
+    assert "praise_of_speed" in {lint["kind"] for lint in model["lints"]}
+    done = zygote.run(["profile", "minute", "--backend", "torch"], outside)
+    assert done.returncode == 2
+    assert "choose from echo, onnxruntime" in done.stderr
 
 
 def test_a_device_works(outside: Path) -> None:

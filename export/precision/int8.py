@@ -36,6 +36,7 @@ from export.precision.regions import (
     layers_of,
     matching,
 )
+from export.precision.saturation import saturates
 from export.precision.share import PrecisionReport, precision_report
 from export.quiet import captured_output
 
@@ -191,7 +192,7 @@ def _quantised(
     quantizer = QDQQuantizer(
         model,
         per_channel=True,
-        reduce_range=False,
+        reduce_range=runtime == "cpu" and saturates(),
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8 if runtime == "cpu" else QuantType.QInt8,
         tensors_range=ranges,

@@ -13,7 +13,7 @@ from compressor.tasks.parity import relative_difference
 from compressor.zoo import find
 from export.backends import Array
 from export.metadata import read_exported
-from export.precision import Int8Settings, precision_report, to_int8
+from export.precision import Int8Settings, int8, precision_report, to_int8
 from export.to_onnx import export_onnx
 
 Export = Callable[[str], Path]
@@ -80,14 +80,23 @@ def test_the_file_for_tensorrt_obeys_its_rules(exported: Export, noise: Array, t
     assert {made_by[value].op_type for value in between} == {"Conv", "Add"}
 
 
-def test_weights_have_one_scale_per_output_channel(exported: Export, noise: Array, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("cut_off", "levels"), [(False, 127), (True, 64)])
+def test_weights_have_one_scale_per_output_channel(
+    exported: Export,
+    noise: Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cut_off: bool,
+    levels: int,
+) -> None:
+    monkeypatch.setattr(int8, "saturates", lambda: cut_off)
     source, target = exported("resnet20_cifar"), tmp_path / "int8.onnx"
     to_int8(source, target, [noise])
     weight = next(numpy_helper.to_array(i) for i in onnx.load(source).graph.initializer
                   if i.name == "layer1.0.conv1.weight")  # fmt: skip
     constants = {i.name: numpy_helper.to_array(i) for i in onnx.load(target).graph.initializer}
     scale = constants["layer1.0.conv1.weight_scale"]
-    assert np.allclose(scale, np.abs(weight).max(axis=(1, 2, 3)) / 127, rtol=1e-3)
+    assert np.allclose(scale, np.abs(weight).max(axis=(1, 2, 3)) / levels, rtol=1e-3)
     stored = constants["layer1.0.conv1.weight_quantized"]
     assert np.abs(stored * scale[:, None, None, None] - weight).max() <= scale.max() / 2 + 1e-6
 
