@@ -44,12 +44,20 @@ def main() -> None:
     capability = torch.backends.cpu.get_cpu_capability()
     canvas = next(pair for pair in CANVASES if pair[0] == arguments.canvas)
     for name, form in _cases(arguments.names):
-        key = {"model": name, "form": form, "canvas": list(canvas), "pytorch": capability}
+        key = {
+            "model": name, "form": form, "canvas": list(canvas), "pytorch": capability,
+            "onnxruntime": _kernels(),
+        }  # fmt: skip
         if not any(key.items() <= row.items() for row in document["rows"]):
             row = {**key, **measured(name, form, canvas, arguments.threads)}
             document = {"rows": [*document["rows"], row], "environment": environment()}
             write_json(RESULTS, document)
             print(row, flush=True)
+
+
+def _kernels() -> str:
+    """Return which of its kernels ONNX Runtime takes: those of the processor, whatever PyTorch is held to."""
+    return "AVX512" if "avx512f" in environment()["instruction_sets"].split() else "AVX2"
 
 
 def _cases(names: list[str]) -> Iterator[tuple[str, str]]:
