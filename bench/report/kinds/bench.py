@@ -27,7 +27,8 @@ class BenchKind:
                 percentiles(result.samples_ms)
         except ValueError as error:
             raise ArtifactError(f"{where}: {error}", "measure again.") from error
-        ran = {result.model: result.digest for result in report.results}
+        ran = {one.model: one.digest for one in report.results}
+        ran |= {one.model: one.digest for one in report.served}
         digests = tuple(Digest(model=name, what="file that ran", sha256=sha) for name, sha in ran.items())
         return Facts(benches=(report,), digests=digests, environment=report.environment)
 

@@ -36,7 +36,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
     """Return one result of each kind, all about the same two models."""
     folder = tmp_path_factory.mktemp("results")
-    more = {"eval of the other": examples.scores("dense.onnx", 92.5)}
+    more = {"eval of the other": examples.scores("dense.onnx", 92.5), "server": examples.server()}
     found = []
     for name, document in (examples.every() | more).items():
         (folder / f"{name}.json").write_text(json.dumps(document))

@@ -11,7 +11,7 @@ from bench.gate.judge import Judged
 from bench.gate.metrics import ratios_of
 from bench.gate.report import judged_to_json, latency_check
 from bench.gate.rule import decide, detectable
-from bench.results import BenchResult, BenchSettings
+from bench.results import BenchResult, BenchSettings, Probe, Search, Served, ServerSettings
 
 MACHINE = {"cpu": "an abacus", "physical_cores": "2", "onnxruntime": "1.31.1"}
 Json = dict[str, Any]
@@ -30,6 +30,27 @@ def bench(times: dict[str, float], batches: tuple[int, ...] = (1, 8), rounds: in
         environment=MACHINE,
         notes=("inputs are synthetic",),
     )
+    return report_to_json(report)
+
+
+def server(model: str = "half.onnx") -> Json:
+    """Return queries at 50 a second, and a search that ended at 90."""
+    settings = ServerSettings(
+        backend="onnxruntime", device="cpu", precision="fp32", threads=2, batch=1, rate_per_s=50.0,
+        warmup_runs=10, seed=0, shapes=((3, 32, 32),), spinning="default", placement=("0-1",),
+    )  # fmt: skip
+    samples_ms = np.random.default_rng(3).exponential(4.0, size=1000) + 5.0
+    probes = (
+        Probe(rate_per_s=90.0, queries=1000, late=0), Probe(rate_per_s=120.0, queries=1000, late=70),
+    )  # fmt: skip
+    search = Search(model=model, backend="onnxruntime", batch=1, limit_ms=40.0, call_ms=5.0, probes=probes)
+    served = Served(
+        model=model, digest="cd" * 32, settings=settings, samples_ms=tuple(samples_ms.tolist())
+    )  # fmt: skip
+    report = BenchReport(
+        results=(), comparisons=(), environment=MACHINE, notes=(), mode="server", searches=(search,),
+        served=(served,),
+    )  # fmt: skip
     return report_to_json(report)
 
 

@@ -25,7 +25,8 @@ def section(results: list[Result], name: str) -> Section:
 
 def test_everything_gives_every_section_in_order(results: list[Result]) -> None:
     assert names(results) == [
-        "verdict", "speed-up", "rounds", "layers", "widths", "macs", "accuracy", "sensitivity", "environment",
+        "verdict", "speed-up", "serving", "rounds", "layers", "widths", "macs", "accuracy", "sensitivity",
+        "environment",
     ]  # fmt: skip
     assert len(names(results)) == len(list(SECTIONS))
 
@@ -42,6 +43,7 @@ def test_a_section_of_nothing_is_absent(name: str) -> None:
         (examples.scores(), ["accuracy", "environment"]),
         (examples.inspection(), ["sensitivity", "environment"]),
         (examples.gate(), ["verdict", "speed-up", "rounds", "environment"]),
+        (examples.server(), ["serving", "environment"]),
         (examples.profile(), ["layers", "macs", "environment"]),
     ],
 )
@@ -177,3 +179,20 @@ def test_drift_and_spread_are_seen() -> None:
 )
 def test_widths_say_what_divides_them(width: int, words: str) -> None:
     assert aligned(width) == words
+
+
+def test_what_a_server_saw_is_shown_with_its_search(read: Read) -> None:
+    document = examples.server()
+    shown = section([read(document)], "serving")
+    served, searched = tables_of(shown)
+    assert served.rows[0][:4] == ("half.onnx", "onnxruntime", "1", 50.0)
+    assert served.rows[0][5] == document["served"][0]["p99_ms"]
+    assert searched.rows == (("half.onnx", "onnxruntime", "1", 40.0, 90.0, 5.0),)
+    assert "up to 90.0 queries/s" in str(shown.parts)
+
+
+def test_the_best_batch_of_a_sweep_is_shown(read: Read) -> None:
+    document = examples.bench({"dense.onnx": 10.0}) | {"mode": "throughput"}
+    (table,) = tables_of(section([read(document)], "serving"))
+    best = max(document["results"], key=lambda one: one["throughput_per_s"])
+    assert table.rows == (("dense.onnx", "onnxruntime", "8", best["throughput_per_s"]),)
