@@ -10,10 +10,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from bench.programs import answer_of
+from compressor.base.system import CPUINFO, field_of, flags_in, installed, text_of
 from export.backends import BACKENDS
 
 _DISTRIBUTIONS: Final = (
@@ -65,17 +66,16 @@ def _system() -> dict[str, str]:
 
 
 def _cpu() -> dict[str, str]:
-    text = _read(Path("/proc/cpuinfo"))
+    text = text_of(CPUINFO)
     cores = set(re.findall(r"physical id\s*:\s*(\d+)[\s\S]*?core id\s*:\s*(\d+)", text))
-    flags = set(_field(text, "flags").split()) | set(_field(text, "Features").split())
     return _known(
-        cpu=_field(text, "model name") or platform.processor() or platform.machine(),
+        cpu=field_of(text, "model name") or platform.processor() or platform.machine(),
         logical_cores=str(os.cpu_count() or ""),
         usable_cores=_usable_cores(),
         physical_cores=str(len(cores) or ""),
-        cpu_mhz=_field(text, "cpu MHz"),
-        governor=_read(_CPUFREQ / "scaling_governor").strip(),
-        instruction_sets=" ".join(name for name in _INSTRUCTION_SETS if name in flags),
+        cpu_mhz=field_of(text, "cpu MHz"),
+        governor=text_of(_CPUFREQ / "scaling_governor").strip(),
+        instruction_sets=" ".join(name for name in _INSTRUCTION_SETS if name in flags_in(text)),
     )
 
 
@@ -84,19 +84,13 @@ def _usable_cores() -> str:
 
 
 def _memory() -> dict[str, str]:
-    total_kib = _field(_read(Path("/proc/meminfo")), "MemTotal").split(" ")[0]
+    total_kib = field_of(text_of(Path("/proc/meminfo")), "MemTotal").split(" ")[0]
     return {"memory_gib": f"{int(total_kib) / 2**20:.1f}"} if total_kib.isdigit() else {}
 
 
 def _versions() -> dict[str, str]:
-    found = {}
     runtimes = (package for name in BACKENDS for package in BACKENDS.get(name).packages)
-    for name in dict.fromkeys((*_DISTRIBUTIONS, *runtimes)):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return installed(dict.fromkeys((*_DISTRIBUTIONS, *runtimes)))
 
 
 def _gpu() -> dict[str, str]:
@@ -118,20 +112,6 @@ def gpu_facts(fields: Sequence[str]) -> dict[str, str]:
     return _parsed_gpus(answer, fields)
 
 
-def answer_of(program: str, *arguments: str) -> str:
-    """Return what a program prints.
-
-    Raises:
-        OSError: it is not installed, or does not start.
-        subprocess.SubprocessError: it failed, or did not end.
-    """
-    found = shutil.which(program)
-    if found is None:
-        raise FileNotFoundError(f"there is no {program}")
-    done = subprocess.run([found, *arguments], capture_output=True, text=True, timeout=20, check=True)
-    return done.stdout
-
-
 def _parsed_gpus(answer: str, fields: Sequence[str]) -> dict[str, str]:
     """Read one line of comma-separated fields per GPU."""
     found = {}
@@ -143,16 +123,3 @@ def _parsed_gpus(answer: str, fields: Sequence[str]) -> dict[str, str]:
 
 def _known(**values: str) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
-
-
-def _field(text: str, name: str) -> str:
-    """Return the first ``name : value`` of a /proc file, "" where there is none."""
-    match = re.search(rf"^{re.escape(name)}\s*:\s*(.*)$", text, re.MULTILINE)
-    return match.group(1).strip() if match else ""
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

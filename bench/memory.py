@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from compressor.base.bounds import memory_bytes
+from compressor.base.system import text_of
 
 _MEMINFO: Final = Path("/proc/meminfo")
 _CGROUP: Final = Path("/sys/fs/cgroup")
@@ -23,10 +24,10 @@ _WORDS: Final = (
 def free_bytes() -> int:
     """Return what can still be allocated: of the machine, and of its container where that has a limit."""
     free = memory_bytes()
-    found = re.search(r"^MemAvailable:\s*(\d+) kB", _read(_MEMINFO), re.MULTILINE)
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", text_of(_MEMINFO), re.MULTILINE)
     if found:
         free = int(found[1]) * 1024
-    limit, used = (_read(_CGROUP / name).strip() for name in ("memory.max", "memory.current"))
+    limit, used = (text_of(_CGROUP / name).strip() for name in ("memory.max", "memory.current"))
     return min(free, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else free
 
 
@@ -34,10 +35,3 @@ def ran_out(error: Exception) -> bool:
     """Say whether memory ran out, of the host or of the device."""
     said = f"{type(error).__name__} {error}".lower()
     return isinstance(error, MemoryError) or any(words in said for words in _WORDS)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

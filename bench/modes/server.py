@@ -1,6 +1,5 @@
 """``server``: queries that come at random; latency at a given rate, and the highest rate within a limit."""
 
-import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,9 +11,9 @@ from bench.queries import needed
 from bench.results import Probe, Search, Served, ServerSettings
 from bench.serving import Stream, answered, bisected, probed
 from compressor.base.errors import UsageError
+from compressor.base.pace import Pace
 
 _QUERIES: Final = 1000
-_SILENT_S: Final = 10.0
 
 
 class Server:
@@ -119,11 +118,10 @@ class _Serving:
 
     def _answered(self, stream: Stream) -> Iterator[float]:
         """Answer a stream, and give a sign of life now and then."""
-        told = time.monotonic()
+        pace = Pace()
         for done, latency_ms in enumerate(answered(self._ready.call, stream), start=1):
             yield latency_ms
-            if time.monotonic() - told > _SILENT_S:
-                told = time.monotonic()
+            if pace.due():
                 self._run.job.say(f"{self._ready.model.name}: {done} of {stream.queries} queries")
 
     def _tell(self, words: str, done: int) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bench.environment import environment
 from bench.profile.graph import Layer
 from bench.profile.nodes import Node
 from bench.profile.probes import Probes, Trial
+from compressor.base.system import cpu_flags
 
 QUARTER: Final = 4
 """Input channels that a convolution in the layout takes in multiples of."""
@@ -42,8 +42,7 @@ def block_of() -> int:
     """Return the channels of a block on this machine; 0 where there is no such layout."""
     if platform.machine().lower() not in {"x86_64", "amd64"}:
         return 0
-    sets = environment().get("instruction_sets", "").split()
-    return 16 if "avx512f" in sets else 8
+    return 16 if "avx512f" in cpu_flags() else 8
 
 
 def odd_width(layer: Layer, block: int) -> bool:

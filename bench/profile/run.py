@@ -17,6 +17,7 @@ from bench.profile.probes import Probes
 from bench.profile.runtimes import Array, Progress, Sampling, profiler_of
 from compressor.base.bounds import require_memory
 from compressor.base.errors import UsageError
+from compressor.base.pace import Pace
 from compressor.base.text import foreign
 from compressor.tasks.examples import example_arrays
 from export.backends import BACKENDS, SessionOptions
@@ -24,19 +25,19 @@ from export.backends import BACKENDS, SessionOptions
 _FEWEST: Final = 10
 _MOST: Final = 200
 """Calls whose smallest times count."""
-_SIGN_OF_LIFE_S: Final = 9.0
+_SILENT_S: Final = 9.0
+"""A call more is waited for after that."""
 
 
 class _Teller:
     """Says every ten seconds where a model is."""
 
     def __init__(self, say: Say, name: str) -> None:
-        self._say, self._name, self._last = say, name, time.monotonic()
+        self._say, self._name, self._pace = say, name, Pace(_SILENT_S)
 
     def __call__(self, done: int, total: int) -> None:
         """Take notice of a call."""
-        if time.monotonic() - self._last >= _SIGN_OF_LIFE_S:
-            self._last = time.monotonic()
+        if self._pace.due():
             self._say(f"{self._name}: call {done} of {max(done, total)}")
 
 

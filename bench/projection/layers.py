@@ -6,22 +6,21 @@ later of them is written: it costs one more read. Views cost nothing. Every othe
 concatenation, softmax, products of activations) reads its inputs and writes its outputs.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakIdKeyDictionary
 
 from compressor.base.errors import UsageError
 from compressor.base.modes import evaluation, unfused_attention
 from compressor.channels.call import Call
+from compressor.channels.dispatch import Calls, modules_told
 
 ASSUMED: Final = (
     "norms and activations are fused into the layer before them, sums of two activations into the later one",
@@ -91,8 +90,8 @@ def layers_of(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[Layer, ...]:
         stack.enter_context(unfused_attention())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # products that can be counted
         stack.enter_context(torch.no_grad())
-        stack.enter_context(_watched(ledger))
-        stack.enter_context(_Mode(ledger))
+        stack.enter_context(modules_told(ledger.entering, ledger.leaving))
+        stack.enter_context(Calls(ledger.see))
         model(*inputs)
     return tuple(ledger.layers)
 
@@ -167,34 +166,6 @@ class _Ledger:
 
     def _is_weight(self, tensor: Tensor) -> bool:
         return tensor.untyped_storage().data_ptr() in self._stored
-
-
-class _Mode(TorchDispatchMode):
-    def __init__(self, ledger: _Ledger) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._ledger = ledger
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        out = func(*args, **(kwargs or {}))
-        self._ledger.see(Call(func, args, kwargs or {}, out))
-        return out
-
-
-@contextmanager
-def _watched(ledger: _Ledger) -> Iterator[None]:
-    before = register_module_forward_pre_hook(ledger.entering)
-    after = register_module_forward_hook(ledger.leaving)
-    try:
-        yield
-    finally:
-        before.remove()
-        after.remove()
 
 
 def _macs(call: Call) -> int:

@@ -6,42 +6,26 @@ channels and has no rule is an error, never a guess.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from compressor.base.errors import TraceError
 from compressor.base.modes import evaluation, unfused_attention
-from compressor.channels.call import Call, tensors_in
+from compressor.channels.call import Call
+from compressor.channels.dispatch import Calls, modules_told
 from compressor.channels.graph import ChannelGraph, close
 from compressor.channels.rules import RULES
 from compressor.channels.tracer import Tracer
 
 
-class _Mode(TorchDispatchMode):
-    def __init__(self, tracer: Tracer) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._tracer = tracer
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        out = func(*args, **(kwargs or {}))
-        tracer = self._tracer
-        operands = tensors_in((*args, *(kwargs or {}).values()))
-        if not tracer.opaque and any(tracer.tracked(value) for value in operands):
-            apply_rule(tracer, Call(func, args, kwargs or {}, out))
-        return out
+def _follow(tracer: Tracer, call: Call) -> None:
+    if not tracer.opaque and any(tracer.tracked(value) for value in call.tensors):
+        apply_rule(tracer, call)
 
 
 def apply_rule(tracer: Tracer, call: Call) -> None:
@@ -75,7 +59,7 @@ def trace(model: nn.Module, inputs: Sequence[Tensor]) -> ChannelGraph:
     tracer = Tracer(model)
     with ExitStack() as stack:
         stack.enter_context(evaluation(model))
-        stack.enter_context(_watched(tracer))
+        stack.enter_context(modules_told(tracer.entering, tracer.leaving))
         stack.enter_context(unfused_attention())
         stack.enter_context(torch.no_grad())
         for number, value in enumerate(inputs):
@@ -89,7 +73,7 @@ def trace(model: nn.Module, inputs: Sequence[Tensor]) -> ChannelGraph:
 
 def _run(model: nn.Module, inputs: Sequence[Tensor], tracer: Tracer) -> object:
     try:
-        with _Mode(tracer):
+        with Calls(partial(_follow, tracer)):
             return model(*inputs)
     except TraceError:
         raise
@@ -98,18 +82,6 @@ def _run(model: nn.Module, inputs: Sequence[Tensor], tracer: Tracer) -> object:
             f"{type(model).__name__} does not run on {[tuple(x.shape) for x in inputs]}: {error}",
             "check the input shape (--input 3x224x224; several inputs are separated by commas).",
         ) from error
-
-
-@contextmanager
-def _watched(tracer: Tracer) -> Iterator[None]:
-    """Keep the stack of running modules, for messages and for self-tracing modules."""
-    before = register_module_forward_pre_hook(tracer.entering)
-    after = register_module_forward_hook(tracer.leaving)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        before.remove()
-        after.remove()
 
 
 def _source_line() -> str:

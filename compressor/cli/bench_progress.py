@@ -1,9 +1,7 @@
 """What people see while ``compress bench`` measures: a moving line on a terminal, lines elsewhere."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,10 +9,9 @@ from rich.progress import Progress
 
 from bench.job import Say
 from bench.measure import Progress as Tell
+from compressor.base.pace import Pace
 from compressor.base.text import foreign
 from compressor.cli import output
-
-_SILENT_S: Final = 10.0
 
 
 @contextmanager
@@ -34,12 +31,10 @@ def telling(title: str) -> Iterator[tuple[Tell, Say]]:
 
 
 def _now_and_then() -> Tell:
-    last = time.monotonic()
+    pace = Pace()
 
     def tell(what: str, done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > _SILENT_S:
-            last = time.monotonic()
+        if pace.due():
             output.say(f"{what}, {done} of {total}")
 
     return tell

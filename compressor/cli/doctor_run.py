@@ -1,8 +1,6 @@
 """What ``compress doctor`` does: ask every backend, then make it compute something whose result is known."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +14,7 @@ from torch import nn
 from bench.environment import environment
 from compressor.base.errors import CompressError
 from compressor.base.files import scratch
+from compressor.base.system import installed
 from compressor.cli import output
 from compressor.zoo import Trust
 from compressor.zoo.inputs import InputSpec
@@ -88,7 +87,7 @@ def check(backend: Backend, device: str) -> Check:
         usable=reason is None,
         missing=reason,
         tried=tried,
-        versions=_installed(backend.packages),
+        versions=installed(backend.packages),
     )
 
 
@@ -174,16 +173,6 @@ def _graph() -> onnx.ModelProto:
     node = helper.make_node("Conv", ["input", "weight"], ["output"])
     graph = helper.make_graph([node], "layer", ports[:1], ports[1:], initializer=[weight])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-
-
-def _installed(names: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _versions_text(entry: Check) -> str:

@@ -19,6 +19,7 @@ from compressor.api import evaluate
 from compressor.artifact import Artifact, is_artifact
 from compressor.base.errors import UsageError
 from compressor.base.files import scratch
+from compressor.base.pace import Pace
 from compressor.base.text import foreign
 from compressor.cli import bench_run, output
 from compressor.cli.gate_output import Outputs, Result, finish
@@ -159,14 +160,13 @@ def _measured(
 
 def _teller(batch: int, update: Callable[[str], None] | None) -> Callable[[str], None]:
     """Return what tells people how far it is: a moving line on a terminal, lines elsewhere."""
-    last = time.monotonic()
+    pace = Pace()
 
     def say(words: str) -> None:
-        nonlocal last
         if update is not None:
             update(escape(f"batch {batch}: {words}"))
-        elif words.startswith("after") or time.monotonic() - last > 10:
-            last = time.monotonic()
+        elif pace.due() or words.startswith("after"):
+            pace.spoken()
             output.say(f"batch {batch}: {words}")
 
     return say

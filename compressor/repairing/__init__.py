@@ -16,13 +16,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from time import monotonic
 
 from torch import nn
 
 from compressor.artifact import Artifact
 from compressor.artifact.repaired import LayerRepair, RepairReport
 from compressor.base.errors import UsageError
+from compressor.base.pace import Pace
 from compressor.repairing.norms import estimate_norms
 from compressor.repairing.pairs import Models
 from compressor.repairing.settings import RepairSettings
@@ -36,7 +36,6 @@ __all__ = ["LayerRepair", "RepairReport", "RepairSettings", "repair"]
 _PIECE = 64
 _PIECES = 10
 _FRONTIER = 4  # values that a waiting pair holds, in units of the largest that a layer reads or makes
-_SIGN_OF_LIFE_S = 10.0
 
 
 def _nobody(words: str) -> None:
@@ -91,14 +90,13 @@ class _Ticker:
     """Says every ten seconds where the repair is."""
 
     def __init__(self, say: Callable[[str], None], layers: int) -> None:
-        self._say, self._last, self._layers = say, monotonic(), layers
+        self._say, self._pace, self._layers = say, Pace(), layers
         self._met: list[str] = []
 
     def __call__(self, layer: str) -> None:
         if layer not in self._met:
             self._met.append(layer)
-        if monotonic() - self._last >= _SIGN_OF_LIFE_S:
-            self._last = monotonic()
+        if self._pace.due():
             self._say(f"repairing layer {len(self._met)} of {self._layers}: {layer}")
 
 

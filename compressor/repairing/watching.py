@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import get_ident
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from compressor.channels.call import Call as Operation
+from compressor.channels.dispatch import Calls
 
 Bounds = tuple[float, float]
 EVERYTHING: Final[Bounds] = (-math.inf, math.inf)
@@ -99,10 +101,10 @@ class Watcher:
         if call is not None and call.tail == Tail():
             self._step(call, Tail(norm=name), output)
 
-    def operation(self, func: Any, args: tuple[object, ...], out: object) -> None:
+    def operation(self, seen: Operation) -> None:
         """See an operation."""
         self._events += 1
-        packet = func.overloadpacket
+        packet, args, out = seen.func.overloadpacket, seen.positional, seen.output
         if packet in (_ATEN.add, _ATEN.add_) and _alike(args) and isinstance(out, Tensor):
             found = [self._made.pop(id(value), None) for value in args[:2]]
             calls = [call for call in found if call is not None]
@@ -149,19 +151,6 @@ def _bounds(packet: object, args: tuple[object, ...]) -> Bounds:
     return EVERYTHING
 
 
-class _Operations(TorchDispatchMode):
-    def __init__(self, watcher: Watcher) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._watcher = watcher
-
-    def __torch_dispatch__(
-        self, func: Any, types: object, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None
-    ) -> object:
-        out = func(*args, **(kwargs or {}))
-        self._watcher.operation(func, args, out)
-        return out
-
-
 class Watched:
     """A model whose layers and norms tell the watcher of the thread that runs them."""
 
@@ -184,7 +173,7 @@ class Watched:
         """Run ``work`` on this thread, without gradients, and tell ``watcher``."""
         self._watchers[get_ident()] = watcher
         try:
-            with torch.no_grad(), _Operations(watcher):
+            with torch.no_grad(), Calls(watcher.operation):
                 work()
         finally:
             del self._watchers[get_ident()]

@@ -1,14 +1,15 @@
 """Whether products of 8-bit numbers are exact on this processor."""
 
 import platform
-import re
 from pathlib import Path
 from typing import Final
+
+from compressor.base.system import CPUINFO, cpu_flags
 
 _EXACT: Final = frozenset({"avx512_vnni", "avx_vnni"})
 
 
-def saturates(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def saturates(cpuinfo: Path = CPUINFO) -> bool:
     """Say whether sums of two products of 8-bit numbers may be cut off at 16 bits.
 
     So x86 processors without VNNI compute them (``vpmaddubsw``), and ONNX Runtime with them; weights of 7
@@ -16,6 +17,4 @@ def saturates(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """
     if platform.machine().lower() not in {"x86_64", "amd64"}:
         return False
-    text = cpuinfo.read_text(errors="replace") if cpuinfo.is_file() else ""
-    flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
-    return flags is None or not _EXACT & set(flags[1].split())
+    return not _EXACT & cpu_flags(cpuinfo)

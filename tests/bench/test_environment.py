@@ -6,6 +6,7 @@ import torch
 
 from bench import environment as module
 from bench.environment import environment
+from compressor.base import system
 from export.backends import BACKENDS
 
 
@@ -17,13 +18,13 @@ def test_versions_and_machine_are_named() -> None:
 
 
 def test_what_every_runtime_is_made_of_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.metadata, "version", lambda name: f"1 of {name}")
+    monkeypatch.setattr(system.metadata, "version", lambda name: f"1 of {name}")
     runtimes = {package for name in BACKENDS for package in BACKENDS.get(name).packages}
     assert runtimes <= set(environment())
 
 
 def test_what_cannot_be_read_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "_read", lambda path: "")
+    monkeypatch.setattr(module, "text_of", lambda path: "")
     monkeypatch.setattr(module.shutil, "which", lambda name: None)
     found = environment()
     assert not {"memory_gib", "governor", "cpu_mhz", "physical_cores", "instruction_sets"} & set(found)
@@ -36,7 +37,7 @@ def test_cores_and_flags_come_from_cpuinfo(monkeypatch: pytest.MonkeyPatch) -> N
         "flags : fpu avx2 avx512f avx512_vnni\n\n"
     )
     cpuinfo = "".join(core.format(p=p, c=p // 2) for p in range(4))
-    monkeypatch.setattr(module, "_read", lambda path: cpuinfo if path.name == "cpuinfo" else "")
+    monkeypatch.setattr(module, "text_of", lambda path: cpuinfo if path.name == "cpuinfo" else "")
     found = environment()
     assert (found["cpu"], found["physical_cores"], found["cpu_mhz"]) == ("Abacus 9", "2", "2500.0")
     assert found["instruction_sets"] == "avx2 avx512f avx512_vnni"

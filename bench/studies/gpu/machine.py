@@ -4,10 +4,12 @@ import os
 import platform
 import shutil
 import subprocess
-from importlib import metadata
 from typing import Final
 
 import torch
+
+from bench.programs import answer_of
+from compressor.base.system import installed
 
 _FIELDS: Final = (
     "name", "driver_version", "clocks.sm", "clocks.mem", "clocks.max.sm", "power.draw", "power.limit",
@@ -21,7 +23,7 @@ def machine(device: torch.device) -> dict[str, str]:
     found = {
         "python": platform.python_version(), "os": platform.platform(), "cores": str(os.cpu_count()),
         "device": "cpu", "cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version()),
-        **_versions(),
+        **installed(_PACKAGES),
     }  # fmt: skip
     if device.type == "cuda":
         facts = torch.cuda.get_device_properties(device)
@@ -35,23 +37,11 @@ def machine(device: torch.device) -> dict[str, str]:
 
 def clocks() -> dict[str, str]:
     """Return what ``nvidia-smi`` says of the first GPU now; nothing where there is none."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
+    if shutil.which("nvidia-smi") is None:
         return {}
-    command = [program, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        answer = answer_of("nvidia-smi", f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader")
     except (OSError, subprocess.SubprocessError) as error:
         return {"nvidia-smi": f"failed: {error}"}
     first = answer.strip().split("\n")[0].split(",")
     return dict(zip(_FIELDS, map(str.strip, first), strict=False))
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -22,6 +22,7 @@ from compressor.artifact import Artifact
 from compressor.base.documents import write_json
 from compressor.base.errors import CompressError
 from compressor.base.files import scratch
+from compressor.base.system import cpu_flags
 from compressor.rates import Budget, PruneRequest
 from compressor.zoo import find
 from detection.zoo import NAMES
@@ -57,7 +58,7 @@ def main() -> None:
 
 def _kernels() -> str:
     """Return which of its kernels ONNX Runtime takes: those of the processor, whatever PyTorch is held to."""
-    return "AVX512" if "avx512f" in environment()["instruction_sets"].split() else "AVX2"
+    return "AVX512" if "avx512f" in cpu_flags() else "AVX2"
 
 
 def _cases(names: list[str]) -> Iterator[tuple[str, str]]:
