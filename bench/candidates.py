@@ -1,6 +1,6 @@
 """What is measured: files as they are, and artifacts in the form that a runtime opens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +10,7 @@ from compressor.artifact import Artifact
 from compressor.artifact.value import Shapes
 from compressor.base.errors import UsageError
 from compressor.base.files import file_digest
+from compressor.base.text import foreign
 from compressor.data import DataSplits
 from compressor.zoo.inputs import InputSpec
 from export.backends import Backend, Session, SessionOptions
@@ -54,6 +55,25 @@ class Candidate:
         if not isinstance(backend, TorchBackend):
             raise UsageError(f"backend {backend.name} runs files only", "export the model first.")
         return backend.live(*self.source.deployed(), options)
+
+
+def require_same_inputs(models: Sequence[Candidate]) -> None:
+    """Refuse models of different inputs.
+
+    Raises:
+        UsageError: one takes other shapes than the first.
+    """
+    for model in models[1:]:
+        if model.inputs.shapes != models[0].inputs.shapes:
+            raise UsageError(
+                f"{foreign(model.name)} takes {_in_words(model.inputs)}, but {foreign(models[0].name)} takes "
+                f"{_in_words(models[0].inputs)}: their times say nothing of each other",
+                "export both for one size, or give --input for models that can follow it",
+            )
+
+
+def _in_words(inputs: InputSpec) -> str:
+    return ", ".join("x".join(map(str, shape)) for shape in inputs.shapes)
 
 
 def file_candidate(path: Path, backend: Backend, shapes: Shapes | None = None) -> Candidate:

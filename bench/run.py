@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.candidates import Candidate
+from bench.candidates import Candidate, require_same_inputs
 from bench.comparison import BenchReport, compare_with_first
 from bench.conditions import warnings_of
 from bench.environment import environment
@@ -15,8 +15,6 @@ from bench.opening import Run
 from bench.readings import conditions_since, readings
 from compressor.base.bounds import require_memory
 from compressor.base.errors import UsageError
-from compressor.base.text import foreign
-from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions, require_device
 
 SYNTHETIC_NOTE = "inputs are synthetic (seeded random noise); data-dependent models need real images: --data"
@@ -111,23 +109,13 @@ def _check_request(models: Sequence[Candidate], batches: Sequence[int], budget_s
 
 
 def _check_inputs(models: Sequence[Candidate], batch: int) -> None:
-    for model in models[1:]:
-        if model.inputs.shapes != models[0].inputs.shapes:
-            raise UsageError(
-                f"{foreign(model.name)} takes {_in_words(model.inputs)}, but {foreign(models[0].name)} takes "
-                f"{_in_words(models[0].inputs)}: their times say nothing of each other",
-                "export both for one size, or give --input for models that can follow it",
-            )
+    require_same_inputs(models)
     for model in models:
         if model.inputs.max_batch is not None and batch > model.inputs.max_batch:
             raise UsageError(
                 f"{model.name} takes at most {model.inputs.max_batch} images a call",
                 f"give --batch {model.inputs.max_batch}",
             )
-
-
-def _in_words(inputs: InputSpec) -> str:
-    return ", ".join("x".join(map(str, shape)) for shape in inputs.shapes)
 
 
 def _input_note(feeds: Feeds) -> tuple[str, ...]:

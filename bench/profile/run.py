@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.candidates import Candidate, Say
+from bench.candidates import Candidate, Say, require_same_inputs
 from bench.profile.alignment import block_of
 from bench.profile.graph import Graph
 from bench.profile.lints import Lint, Subject, found_in
@@ -152,13 +152,7 @@ def profiles_of(candidates: Sequence[Candidate], settings: ProfileSettings, say:
     Raises:
         UsageError: the backend cannot say the time of its nodes, or the models take different inputs.
     """
-    for other in candidates[1:]:
-        if other.inputs.shapes != candidates[0].inputs.shapes:
-            raise UsageError(
-                f"{foreign(other.name)} takes {other.inputs.shapes}, {foreign(candidates[0].name)} "
-                f"{candidates[0].inputs.shapes}: their times say nothing of each other",
-                "export both for one size, or give --input for models that can follow it.",
-            )
+    require_same_inputs(candidates)
     probes = Probes(profiler=profiler_of(settings.backend), threads=settings.threads)
     profiles = []
     for number, candidate in enumerate(candidates, start=1):

@@ -1,7 +1,7 @@
 """What ``compress bench --why`` adds: profiles where a speed-up is far under what the MACs promise."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rich.table import Table
@@ -89,9 +89,6 @@ def tables(findings: Sequence[Finding]) -> list[str | Table]:
 
 def _finding(comparison: Comparison, opened: Opened, settings: ProfileSettings) -> Finding:
     names = (comparison.baseline, comparison.model)
-    asked = ProfileSettings(
-        backend=comparison.backend, threads=settings.threads, batch=comparison.batch,
-        seconds=settings.seconds, seed=settings.seed,
-    )  # fmt: skip
+    asked = replace(settings, backend=comparison.backend, batch=comparison.batch)
     first, second = profiles_of([opened(name, asked.backend) for name in names], asked, output.say)
     return Finding(comparison=comparison, profiles=(first, second))

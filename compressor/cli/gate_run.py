@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from bench.candidates import Candidate
+from bench.candidates import Candidate, require_same_inputs
 from bench.gate.judge import Judged, judge
 from bench.gate.report import Check, Outcome, judged_to_json, latency_check
 from bench.gate.rounds import Pair, rounds_in_turn
@@ -20,7 +20,6 @@ from compressor.artifact import Artifact, is_artifact
 from compressor.base.errors import UsageError
 from compressor.base.files import scratch
 from compressor.base.pace import Pace
-from compressor.base.text import foreign
 from compressor.cli import bench_run, output
 from compressor.cli.gate_output import Outputs, Result, finish
 from compressor.tasks.scores import Score
@@ -121,12 +120,7 @@ def _as_bench(request: Request) -> bench_run.Request:
 
 
 def _check_inputs(baseline: Candidate, candidate: Candidate) -> None:
-    if baseline.inputs.shapes != candidate.inputs.shapes:
-        raise UsageError(
-            f"{foreign(candidate.name)} takes {candidate.inputs.shapes}, {foreign(baseline.name)} "
-            f"{baseline.inputs.shapes}: their times say nothing of each other",
-            "export both for one size.",
-        )
+    require_same_inputs([baseline, candidate])
     if baseline.precision != candidate.precision:
         output.say(f"note: {baseline.precision} is held against {candidate.precision}")
 
