@@ -50,7 +50,7 @@ class Feeds:
         Raises:
             UsageError: the session takes another number of inputs.
         """
-        batches = [self._named(session, model, arrays) for arrays in self._batches(model, batch)]
+        batches = [session.named(arrays, model.name) for arrays in self._batches(model, batch)]
         if len(batches) == 1:
             return functools.partial(session.run, batches[0])
         turn = itertools.cycle([batches[position] for position in self._order(len(batches))])
@@ -68,15 +68,6 @@ class Feeds:
         """Return shuffles of all batches one after the other: a block of calls must not see the same ones."""
         draw = np.random.default_rng([self.seed, batches])
         return [int(position) for _ in range(_SHUFFLES) for position in draw.permutation(batches)]
-
-    def _named(self, session: Session, model: Candidate, arrays: Arrays) -> dict[str, Array]:
-        if len(arrays) != len(session.input_names):
-            raise UsageError(
-                f"{foreign(model.name)} takes {', '.join(session.input_names)}, but {len(arrays)} shapes are"
-                " known",
-                "give one shape per input",
-            )
-        return dict(zip(session.input_names, arrays, strict=True))
 
 
 def feeds_for(models: Sequence[Candidate], data: str | None, options: SessionOptions, seed: int) -> Feeds:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.base.errors import UsageError
+from compressor.base.text import foreign
 
 Array = npt.NDArray[np.generic]
 Feed = Mapping[str, Array]
@@ -84,6 +85,24 @@ class Session(ABC):
         self.output_names = tuple(outputs)
         self._taken = tuple(inputs)
         self._closed = False
+
+    @final
+    def named(self, arrays: Sequence[Array], name: str = "the model") -> dict[str, Array]:
+        """Return arrays by the names of the inputs.
+
+        Args:
+            arrays: in the order of `input_names`.
+            name: of the model, for the message.
+
+        Raises:
+            UsageError: there are more or fewer of them than inputs.
+        """
+        if len(arrays) != len(self.input_names):
+            raise UsageError(
+                f"{foreign(name)} takes {', '.join(self.input_names)}, but {len(arrays)} shapes are known",
+                "give one shape per input: --input 3x224x224.",
+            )
+        return dict(zip(self.input_names, arrays, strict=True))
 
     @final
     def run(self, feed: Feed) -> dict[str, Array]:

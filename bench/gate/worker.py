@@ -8,7 +8,7 @@ would take most of the time of a short gate, and does not run where a file is se
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,9 @@ import numpy as np
 
 from bench.gate.rule import LOOKS
 from bench.measure import Call, MeasureSettings, rounds_of
-from compressor.base.errors import CompressError, UsageError
+from compressor.base.errors import CompressError
 from compressor.base.trust import Trust
-from export.backends import BACKENDS, Array, Session, SessionOptions
+from export.backends import BACKENDS, SessionOptions
 
 Say = Callable[[Mapping[str, object]], None]
 
@@ -58,22 +58,13 @@ def _measure(work: Mapping[str, Any], say: Say) -> None:
         calls: dict[str, Call] = {}
         for name in ("baseline", "candidate"):
             session = stack.enter_context(backend.open(Path(work[name]), options))
-            calls[name] = _call(session, arrays)
+            calls[name] = partial(session.run, session.named(arrays))
         say({"ready": True})
         settings = MeasureSettings(budget_s=work["budget_s"])
         measured: Iterator[Mapping[str, object]] | None = None
         for _ in sys.stdin:
             measured = measured or rounds_of(calls, settings, work["runs"], planned=LOOKS[-1])
             say({"round": next(measured)})
-
-
-def _call(session: Session, arrays: Sequence[Array]) -> Call:
-    if len(arrays) != len(session.input_names):
-        raise UsageError(
-            f"the model takes {', '.join(session.input_names)}, but {len(arrays)} shapes are known",
-            "give one shape per input: --input 3x224x224.",
-        )
-    return partial(session.run, dict(zip(session.input_names, arrays, strict=True)))
 
 
 if __name__ == "__main__":

@@ -181,13 +181,7 @@ def _warm(
     backend, options = BACKENDS.get(settings.backend), SessionOptions(threads=settings.threads)
     with candidate.opened(backend, options) as session:
         arrays = example_arrays(candidate.inputs, settings.batch, seed=(settings.seed, settings.batch))
-        if len(arrays) != len(session.input_names):
-            raise UsageError(
-                f"{foreign(candidate.name)} takes {len(session.input_names)} inputs, and {len(arrays)} "
-                "shapes are known",
-                "give one shape per input: --input.",
-            )
-        feed = dict(zip(session.input_names, arrays, strict=True))
+        feed = session.named(arrays, candidate.name)
         session.run(feed)
         spent: list[float] = []
         started = time.perf_counter()

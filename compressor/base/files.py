@@ -138,6 +138,20 @@ def exists(path: Path) -> bool:
         return path.exists()
 
 
+def require_free(path: Path, option: str = "-o") -> None:
+    """Refuse a path at which there is something.
+
+    Args:
+        path: that a user typed.
+        option: behind which.
+
+    Raises:
+        UsageError: there is, or no file can have that name.
+    """
+    if exists(path):
+        raise UsageError(f"{foreign(path)} exists", f"choose another {option}, or remove it first.")
+
+
 def publish(draft: Path, path: Path) -> None:
     """Flush a finished file or folder to the disk and move it to its place."""
     for file in sorted(draft.rglob("*")) if draft.is_dir() else [draft]:

@@ -9,7 +9,7 @@ from bench.projection.report import Network, projected, projection_to_json, rend
 from compressor.artifact import Artifact
 from compressor.base.documents import write_json
 from compressor.base.errors import UsageError
-from compressor.base.files import exists
+from compressor.base.files import require_free
 from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.cli.bench_run import Request, sources_of
@@ -23,8 +23,8 @@ def run(request: Request, device: str) -> None:
     Raises:
         UsageError: there is no such device, or a model is a file or runs what a projection does not cover.
     """
-    if request.save and exists(request.save):
-        raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
+    if request.save:
+        require_free(request.save, "--save")
     batches = (1, 8) if request.batches is None else request.batches
     if min(batches) < 1:
         raise UsageError(f"cannot project batch sizes {list(batches)}", "give numbers from 1")

@@ -21,8 +21,7 @@ from bench.table import render
 from compressor.artifact import Artifact, architecture_of, is_artifact, opening, read_manifest
 from compressor.artifact.opening import Levers
 from compressor.base.documents import write_json
-from compressor.base.errors import UsageError
-from compressor.base.files import exists, scratch
+from compressor.base.files import require_free, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import bench_why, output
@@ -77,8 +76,8 @@ def run(request: Request) -> None:
         Interrupted: nothing had been.
     """
     halt = Halt(by=(Interrupted, KeyboardInterrupt))
-    if request.save and exists(request.save):
-        raise UsageError(f"{request.save} exists", "choose another --save, or remove it first.")
+    if request.save:
+        require_free(request.save, "--save")
     MODES.get(request.mode).batches(request.batches, request.load)  # refuses before anything is exported
     for name in request.backends:
         require_device(BACKENDS.get(name), request.device)

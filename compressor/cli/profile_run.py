@@ -11,7 +11,7 @@ from bench.profile.runtimes import profiler_of
 from bench.profile.table import tables
 from compressor.base.documents import write_json
 from compressor.base.errors import UsageError
-from compressor.base.files import exists, scratch
+from compressor.base.files import require_free, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import bench_run, output
@@ -41,8 +41,8 @@ def run(request: Request) -> None:
     Raises:
         UsageError: a model that cannot be profiled so, or two of the same name.
     """
-    if request.save and exists(request.save):
-        raise UsageError(f"{request.save} exists", "choose another -o, or remove it first.")
+    if request.save:
+        require_free(request.save)
     if len(set(request.models)) < len(request.models):
         raise UsageError(f"{foreign(request.models[0])} twice", "give two models, or one.")
     profiler_of(request.backend)

@@ -12,7 +12,7 @@ from bench.report.making import make_report
 from bench.report.reading import read_result
 from compressor.base.documents import Json
 from compressor.base.errors import UsageError
-from compressor.base.files import exists, write_whole
+from compressor.base.files import require_free, write_whole
 from compressor.base.locks import owned
 from compressor.base.text import foreign
 from compressor.cli import output
@@ -38,8 +38,8 @@ def run(request: Request) -> None:
         UsageError: the file exists, or no format was asked for.
     """
     form = _form(request)
-    if request.output and exists(request.output):
-        raise UsageError(f"{foreign(request.output)} exists", "choose another -o, or remove it first.")
+    if request.output:
+        require_free(request.output)
     report = make_report([read_result(path) for path in request.results], request.title)
     with owned(request.output) if request.output else nullcontext():
         if request.output:

@@ -7,7 +7,7 @@ from pathlib import Path
 from compressor.artifact import Artifact, Manifest, is_artifact, opening, read_manifest
 from compressor.artifact.opening import Levers, Wanted
 from compressor.base.errors import UsageError
-from compressor.base.files import exists
+from compressor.base.files import exists, require_free
 from compressor.base.text import foreign
 from compressor.cli import output
 from compressor.zoo import NOBODY, Trust
@@ -92,6 +92,5 @@ def output_path(path: Path | None) -> Path:
     """
     if path is None:
         raise UsageError("nowhere to write", "give -o FOLDER, or --dry-run to see the plan only.")
-    if exists(path):
-        raise UsageError(f"{path} exists", "choose another -o, or remove it first.")
+    require_free(path)
     return path

@@ -115,7 +115,7 @@ def _compared(
 def _readings(model: nn.Module, graph: ChannelGraph) -> dict[str, list[_Reading]]:
     """Return layer -> the free groups that it reads; of layers whose input carries channels in order."""
     layers, found = dict(model.named_modules()), dict[str, list[_Reading]]()
-    for entry, index in _consumers(graph):
+    for entry, index in consumers(graph):
         name = module_of(entry.tensor)
         if SELF_EDITING in entry.tensor or isinstance(layers.get(name), _ConvNd | nn.Linear):
             positions = positions_of(entry, index, graph.groups[index].size)
@@ -123,7 +123,8 @@ def _readings(model: nn.Module, graph: ChannelGraph) -> dict[str, list[_Reading]
     return found
 
 
-def _consumers(graph: ChannelGraph) -> Iterator[tuple[AxisMap, int]]:
+def consumers(graph: ChannelGraph) -> Iterator[tuple[AxisMap, int]]:
+    """Yield the axes that read units of free groups, once for each such group, and the group's index."""
     free = set(graph.free)
     for entry in graph.axes:
         if entry.role == "consumer":

@@ -14,6 +14,7 @@ from compressor.base.modes import evaluation
 from compressor.channels.graph import ChannelGraph, module_of
 from compressor.criteria.view import Spread
 from compressor.methods.collect import sources_of
+from compressor.methods.reading import consumers
 from compressor.repairing.rows import columns_of, groups_of, inputs_at
 from compressor.repairing.watching import Layer, scale_of
 from compressor.tasks.task import Batch, Task
@@ -65,8 +66,7 @@ def spreads_read(
 
 def _summing(model: nn.Module, graph: ChannelGraph, stack: ExitStack) -> dict[str, "_Sums"]:
     """Hook the layers that read units of free groups."""
-    free, layers = set(graph.free), dict(model.named_modules())
-    names = {e.tensor for e in graph.axes if e.role == "consumer" and free & set(e.groups)}
+    layers, names = dict(model.named_modules()), {entry.tensor for entry, _ in consumers(graph)}
     readers = {name: layers.get(module_of(name)) for name in sorted(names) if name.endswith("weight")}
     found = {name: _Sums(name, layer) for name, layer in readers.items() if _known(layer)}
     require_memory(
