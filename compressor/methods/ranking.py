@@ -1,7 +1,7 @@
 """From a model and a request to a plan: trace, rank, allocate, choose, and check with the oracle."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -88,14 +88,25 @@ def group_views(
     Raises:
         UsageError: data is missing.
     """
-    if isinstance(criterion, PairReducer):
-        statistics = pairs_read(model, graph, criterion, batches, task)
-    elif Stat.SPREADS in criterion.needs:
-        statistics = Statistics(spreads=spreads_read(model, graph, batches, task))
-    else:
-        statistics = collect(model, criterion, batches, task)
+    statistics = _statistics(model, graph, criterion, batches, task)
     tensors = named_tensors(model)
     return {index: group_view(tensors, graph, index, statistics) for index in graph.free}
+
+
+def _statistics(
+    model: nn.Module, graph: ChannelGraph, criterion: Criterion, batches: Batches | None, task: Task
+) -> Statistics:
+    """Return all statistics that a criterion needs; each goes through the images once."""
+    if len(criterion.needs) > 1 and batches is not None:
+        batches = list(batches)
+    found = Statistics()
+    if criterion.needs & {Stat.GRADIENTS, Stat.ACTIVATIONS}:
+        found = collect(model, criterion, batches, task)
+    if isinstance(criterion, PairReducer):
+        found = replace(found, pairs=pairs_read(model, graph, criterion, batches, task).pairs)
+    if Stat.SPREADS in criterion.needs:
+        found = replace(found, spreads=spreads_read(model, graph, batches, task))
+    return found
 
 
 @torch.no_grad()

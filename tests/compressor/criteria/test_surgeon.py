@@ -1,5 +1,8 @@
 """Removal against least squares that are solved anew each time."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +12,7 @@ from torch import Tensor, nn
 from compressor.base.errors import NotFiniteError, UsageError
 from compressor.channels import trace
 from compressor.criteria.surgeon import Surgeon
-from compressor.criteria.view import GroupView, Member, Spread
+from compressor.criteria.view import GroupView, Member, Spread, Stat
 from compressor.methods.ranking import group_views
 from compressor.methods.spreads import spreads_read
 from compressor.tasks.classification import CLASSIFICATION
@@ -121,6 +124,26 @@ def test_a_transposed_convolution_is_read_tap_by_tap() -> None:
     energy = float(torch.einsum("oc,cd,od->", taps, gram, taps))
     expected = [refitted(taps, gram, [unit], 0.01) / energy for unit in range(4)]
     assert float(Surgeon()(view).min()) == pytest.approx(min(expected), rel=1e-4)
+
+
+@dataclass(frozen=True)
+class Both(Surgeon):
+    """Needs two statistics."""
+
+    needs: ClassVar[frozenset[Stat]] = frozenset({Stat.GRADIENTS, Stat.SPREADS})
+
+
+def test_a_criterion_that_needs_two_statistics_has_both_of_all_images() -> None:
+    model, images = net(), torch.randn(6, 3, 9, 9)
+    graph = trace(model, [images[:1]])
+    batches = [(images[:4], torch.arange(4)), (images[4:], torch.arange(2))]
+    view = next(iter(group_views(model, graph, Both(), iter(batches)).values()))
+    alone = next(iter(group_views(model, graph, Surgeon(), batches).values()))
+    assert all(member.gradients is not None for member in view.filters)
+    for both, one in zip(view.having("consumer"), alone.having("consumer"), strict=True):
+        assert both.spread is not None
+        assert one.spread is not None
+        assert torch.equal(both.spread.gram, one.spread.gram)
 
 
 def test_it_says_what_is_missing() -> None:
