@@ -87,7 +87,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lint:
-    """What costs time without need, how much of it where that is known, and what to do next."""
+    """What costs time without need, what would be saved where that is predicted, and what to do next."""
 
     kind: str
     module: str

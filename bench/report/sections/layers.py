@@ -38,7 +38,7 @@ _NODES: Final = (
 )  # fmt: skip
 _LINTS: Final = (
     Column(name="model"), Column(name="layer"), Column(name="lint"),
-    Column(name="costs", unit="ms", show=milliseconds), Column(name="what it is"),
+    Column(name="saves", unit="ms", show=milliseconds), Column(name="what it is"),
     Column(name="what to do next"),
 )  # fmt: skip
 
