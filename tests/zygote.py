@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -114,18 +114,19 @@ def serve() -> None:
     """Fork for every job, until there are no more."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    share_graphs = runpy.run_path(str(Path(__file__).with_name("exported.py")))["share"]
     if sys.platform == "linux":
         assert len(os.listdir("/proc/self/task")) == 1, "a process of several threads must not be forked"
     gc.freeze()  # collections in the children leave the pages of the libraries shared
     for line in sys.stdin:
         process = os.fork()
         if process == 0:
-            _carry_out(json.loads(line))
+            _carry_out(json.loads(line), share_graphs)
         print(process, flush=True)
         print(os.waitpid(process, 0)[1], flush=True)
 
 
-def _carry_out(job: dict[str, Any]) -> NoReturn:
+def _carry_out(job: dict[str, Any], share_graphs: Callable[[], None]) -> NoReturn:
     """Become ``python -m compressor``; end without taking the libraries down, which takes a second.
 
     Exit functions are not run: they are the libraries', and a signal that comes meanwhile would be nobody's.
@@ -134,6 +135,7 @@ def _carry_out(job: dict[str, Any]) -> NoReturn:
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["environment"])
+    share_graphs()
     tempfile.tempdir = None  # a library may have asked before
     sys.path.insert(0, os.getcwd())
     sys.argv = ["compress", *job["words"]]

@@ -8,7 +8,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from compressor.base.errors import CompressError, UsageError
@@ -17,6 +16,8 @@ from compressor.tasks.examples import example_arrays
 from compressor.zoo.inputs import InputSpec
 from export import onnx_files
 from export.to_onnx import export_onnx
+
+pytestmark = pytest.mark.usefixtures("own_graphs")
 
 
 class Segmenter(nn.Module):
@@ -143,19 +144,6 @@ def test_several_inputs_and_outputs_are_numbered(tmp_path: Path) -> None:
     x, y = example_arrays(inputs, 5, seed=(0,))
     left, right = session.run(None, {"input_0": x, "input_1": y})
     assert (left.shape, right.shape) == ((5, 4, 14, 14), (5, 4, 6, 6))
-
-
-def test_a_torchvision_model_with_channel_shuffle(tmp_path: Path) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = torchvision.models.shufflenet_v2_x0_5(weights=None).eval()
-    inputs = InputSpec(shapes=((3, 64, 64),))
-    session = session_of(export_onnx(model, inputs, tmp_path / "m.onnx", metadata={}).path)
-    for batch in (1, 3, 8):
-        (x,) = example_arrays(inputs, batch, seed=(batch,))
-        (found,) = session.run(None, {"input": x})
-        with torch.no_grad():
-            np.testing.assert_allclose(found, model(torch.from_numpy(x)).numpy(), rtol=1e-3, atol=1e-4)
 
 
 def test_an_existing_file_is_not_touched(

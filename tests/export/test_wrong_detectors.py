@@ -121,26 +121,27 @@ def test_a_right_file_in_half_precision_passes(files: dict[str, Right], kind: st
     assert prove(files[kind], tmp_path / "half.onnx", "fp16").detections
 
 
-def test_below_the_threshold_there_is_something_to_compare(tmp_path: Path) -> None:
+def test_below_the_threshold_there_is_something_to_compare(files: dict[str, Right], tmp_path: Path) -> None:
     module, inputs = deployed(detector("masks", box_score_thresh=0.9999), CANVAS)
-    export_onnx(module, inputs, tmp_path / "m.onnx", metadata={})
-    right = (module, inputs, tmp_path / "m.onnx")
-    assert prove(right, tmp_path / "m.onnx").detections
-    wrong = changed(tmp_path / "m.onnx", tmp_path / "wrong.onnx", scaled("masks", 0.0))
+    right = changed(files["masks"][2], tmp_path / "m.onnx", threshold(0.05, 0.9999))
+    assert prove((module, inputs, right), right).detections
+    wrong = changed(right, tmp_path / "wrong.onnx", scaled("masks", 0.0))
     with pytest.raises(ParityError, match="masks differ"):
-        prove(right, wrong)
+        prove((module, inputs, right), wrong)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_scores_that_are_all_but_equal_do_not_refuse_a_right_file(seed: int, tmp_path: Path) -> None:
+def test_scores_that_are_all_but_equal_do_not_refuse_a_right_file(
+    files: dict[str, Right], seed: int, tmp_path: Path
+) -> None:
     """Untrained MobileNets hand features of 1e-7 on: rounding alone ranks what they find."""
     model = detector("boxes", seed=seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.mul_(1e-5 if "backbone" in name else 0.01)
     module, inputs = deployed(model, CANVAS)
-    export_onnx(module, inputs, tmp_path / "m.onnx", metadata={})
-    assert prove((module, inputs, tmp_path / "m.onnx"), tmp_path / "m.onnx").detections
+    file = changed(files["boxes"][2], tmp_path / "m.onnx", weights_of(module))
+    assert prove((module, inputs, file), file).detections
 
 
 def test_a_file_shows_its_inner_values_and_returns_none_of_them(files: dict[str, Right]) -> None:
@@ -215,6 +216,19 @@ def perturbed(factor: float) -> Change:
         noise = np.random.default_rng(0).standard_normal(values.shape).astype(np.float32)
         new = values + factor * np.abs(values).max() * noise
         weights[node.input[1]].CopyFrom(numpy_helper.from_array(new, node.input[1]))
+
+    return change
+
+
+def weights_of(module: nn.Module) -> Change:
+    """Give a file other weights: it is then what an export of ``module`` would have been."""
+    weights = {name: weight.detach().numpy() for name, weight in module.named_parameters()}
+
+    def change(model: onnx.ModelProto) -> None:
+        found = [weight for weight in model.graph.initializer if weight.name in weights]
+        assert {weight.name for weight in found} == set(weights)
+        for weight in found:
+            weight.CopyFrom(numpy_helper.from_array(weights[weight.name], weight.name))
 
     return change
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from compressor.base.files import PREFIX
+from tests import exported
 from tests.zygote import Harness
 
 NET = (
@@ -63,6 +64,14 @@ CHOSEN: dict[str, Sequence[str]] = {
 
 TRIES = 5
 """Temporary files live for milliseconds; a busy machine may look too late."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_graphs() -> Iterator[None]:
+    """Exports take as long as they do, so that a kill meets them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(exported.FOLDER)
+        yield
 
 
 @pytest.fixture(scope="module")

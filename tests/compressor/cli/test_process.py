@@ -12,6 +12,7 @@ import pytest
 
 from compressor.base.files import PREFIX
 from compressor.cli.process import farewell
+from tests import zygote
 
 COMPRESS = [sys.executable, "-m", "compressor"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -35,15 +36,16 @@ def place(tmp_path: Path) -> Path:
 
 
 def run(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMPRESS, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    done = zygote.run(words, cwd)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
 
 
 def test_a_users_own_export_bench_and_detection_are_in_nobodys_way(place: Path) -> None:
-    run("prune", "mine:net", "--rate", "0.5", "-o", "small", cwd=place)
-    run("export", "small", "-o", "small.onnx", "--trust-code", cwd=place)
+    """Each a process of its own, with nothing imported before."""
+    for words in ("prune mine:net --rate 0.5 -o small", "export small -o small.onnx --trust-code"):
+        subprocess.run([*COMPRESS, *words.split()], cwd=place, capture_output=True, check=True)
     tune = ["finetune", "small", "-o", "tuned", "--data", "digits", "--epochs", "1", "--trust-code"]
     done = subprocess.run(
         [*TORCHRUN, "-m", "compressor", *tune], cwd=place, capture_output=True, text=True, check=False

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import zygote
+
 
 def test_two_workers_write_one_artifact(tmp_path: Path) -> None:
-    prune = [sys.executable, "-m", "compressor", "prune", "resnet20_cifar", "--rate", "0.7", "-o", "small"]
-    subprocess.run(prune, cwd=tmp_path, check=True, capture_output=True)
+    pruned = zygote.run(["prune", "resnet20_cifar", "--rate", "0.7", "-o", "small"], tmp_path)
+    assert pruned.returncode == 0, pruned.stderr
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     tune = ["finetune", "small", "-o", "tuned", "--data", "digits", "--epochs", "1", "--json"]
     done = subprocess.run(
@@ -24,15 +26,12 @@ def test_two_workers_share_a_score_and_print_it_once(tmp_path: Path) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words = ["-m", "compressor", "eval", "resnet20_cifar", "--data", "digits", "--json"]
     installed = str(Path(sys.executable).with_name("compress"))
-    commands = (
-        [sys.executable, *words],
-        [*launcher, *words],
-        [*launcher, "--no-python", installed, *words[2:]],  # as the manual has it
-    )
-    alone, shared, by_name = (
+    launched = [*launcher, *words], [*launcher, "--no-python", installed, *words[2:]]  # as the manual has it
+    shared, by_name = (
         json.loads(subprocess.run(w, cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
-        for w in commands
+        for w in launched
     )
+    alone = json.loads(zygote.run(words[2:], tmp_path).stdout)
     assert shared["images"] == alone["images"] == 359
     assert shared["top1"] == alone["top1"]
     assert by_name == shared

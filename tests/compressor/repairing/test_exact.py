@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -13,9 +14,13 @@ from compressor.channels import ChannelGraph, trace
 from compressor.repairing import RepairSettings, repair
 from compressor.steps.plan import PrunePlan, removal
 from compressor.steps.shrink import check, outputs_of, perturb_norms, relative_difference, shrink
-from compressor.zoo import Architecture, find
+from compressor.zoo import Architecture
 from compressor.zoo.architecture import Architecture as Arch
+from compressor.zoo.cifar_resnet import CifarResNet
+from compressor.zoo.densenet_cifar import CifarDenseNet
+from compressor.zoo.googlenet_cifar import CifarGoogLeNet
 from compressor.zoo.inputs import InputSpec
+from compressor.zoo.mobilenet_v2_cifar import InvertedResidual
 
 Twins = dict[int, dict[int, int]]
 """Group -> unit that goes -> its twin that stays."""
@@ -37,14 +42,8 @@ def concatenated(graph: ChannelGraph) -> Twins:
     return twins(graph, [i for i in graph.free if graph.groups[i].name.startswith(first)])
 
 
-def flattened(graph: ChannelGraph) -> Twins:
-    names = [group.name for group in graph.groups]
-    last = [name for name in names if name.startswith("features.conv")][-1]
-    return twins(graph, [names.index(name) for name in ("features.conv0", last, "classifier.linear1")], 8)
-
-
 def residual(graph: ChannelGraph) -> Twins:
-    """Inner groups, and one unit of every stage: the same through both paddings of resnet20_cifar."""
+    """Inner groups, and one unit of every stage: the same through both paddings."""
     stage = {
         "conv1": (15, 14),
         "layer1.0.conv2": (15, 14),
@@ -111,15 +110,59 @@ class Plain(nn.Module):
         return self.last(x.mean((2, 3)))
 
 
-PLAIN = Arch(name="plain", constructor=Plain, input=InputSpec(shapes=((3, 12, 12),)))
+class Flat(nn.Module):
+    """A linear layer that reads several pixels of every channel, and one behind a norm."""
+
+    def __init__(self, num_classes: int = 5) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(3, 8, 3, stride=2)
+        self.two = nn.Conv2d(8, 8, 3)
+        self.three, self.norm = nn.Linear(8 * 9, 16), nn.BatchNorm1d(16)
+        self.last = nn.Linear(16, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.two(torch.relu(self.one(x))))
+        return self.last(torch.relu(self.norm(self.three(x.flatten(1)))))
+
+
+class Inceptions(nn.Module):
+    """The stem of GoogLeNet and its first two blocks: branches that are concatenated, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        whole = CifarGoogLeNet()
+        self.pre_layers = whole.pre_layers
+        self.inception_a3, self.inception_b3 = whole.inception_a3, whole.inception_b3
+        self.linear = nn.Linear(480, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.inception_b3(self.inception_a3(self.pre_layers(x))).mean((2, 3)))
+
+
+class Inverted(nn.Module):
+    """Blocks of MobileNet v2: depthwise convolutions, one block with a shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.one, self.two = InvertedResidual(8, 12, 1, 4), InvertedResidual(12, 12, 1, 4)
+        self.linear = nn.Linear(12, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.two(self.one(torch.relu(self.stem(x)))).mean((2, 3)))
+
+
+def small(name: str, constructor: Callable[..., nn.Module], side: int) -> Arch:
+    return Arch(name=name, constructor=constructor, input=InputSpec(shapes=((3, side, side),)))
+
 
 CASES = [
-    (PLAIN, every_group, 64),
-    (find("resnet20_cifar"), residual, 96),
-    (find("mobilenet_v2_cifar"), every_group, 64),
-    (find("densenet40_cifar"), concatenated, 20),
-    (find("googlenet_cifar"), concatenated, 10),
-    (find("vgg16_bn_cifar"), flattened, 100),
+    (small("plain", Plain, 12), every_group, 64),
+    (small("flat", Flat, 12), every_group, 256),
+    (small("resnet8", partial(CifarResNet, depth=8), 32), residual, 96),
+    (small("inverted", Inverted, 16), every_group, 64),
+    (small("densenet16", partial(CifarDenseNet, depth=16), 32), concatenated, 20),
+    (small("inceptions", Inceptions, 16), concatenated, 10),
 ]
 
 
