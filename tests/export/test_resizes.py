@@ -50,8 +50,11 @@ def exported(model: nn.Module, path: Path) -> tuple[Counter[str], onnx.NodeProto
     return Counter(node.op_type for node in nodes), next(n for n in nodes if n.op_type == "Resize")
 
 
-@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
-@pytest.mark.parametrize("size", [(12, 16), (6, 24), (18, 8)], ids=str)
+@pytest.mark.parametrize(
+    ("size", "mode"),
+    [((12, 16), "nearest"), ((12, 16), "bilinear"), ((6, 24), "nearest"), ((18, 8), "bilinear")],
+    ids=str,
+)
 def test_a_whole_number_is_a_constant_factor(size: tuple[int, int], mode: str, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     operators, resize = exported(ResizedTo(size, mode), path)
@@ -61,8 +64,11 @@ def test_a_whole_number_is_a_constant_factor(size: tuple[int, int], mode: str, t
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(constant), [1, 1, size[0] / 6, size[1] / 8])
 
 
-@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
-@pytest.mark.parametrize("size", [(9, 16), (12, 4), (5, 7)], ids=str)
+@pytest.mark.parametrize(
+    ("size", "mode"),
+    [((9, 16), "nearest"), ((9, 16), "bilinear"), ((12, 4), "bilinear"), ((5, 7), "nearest")],
+    ids=str,
+)
 def test_other_sizes_stay_sizes(size: tuple[int, int], mode: str, tmp_path: Path) -> None:
     _, resize = exported(ResizedTo(size, mode), tmp_path / "m.onnx")
     assert len(resize.input) == 4

@@ -1,18 +1,24 @@
-"""The oracle over torchvision; the long form, ``python -m bench.studies.oracle.run``, checks its giants."""
+"""The oracle over torchvision, one model of each kind; ``python -m bench.studies.oracle.run`` checks all."""
 
 import pytest
+from torchvision.models import get_model_builder
 
 from bench.studies.oracle.run import oracle_row, torchvision_names
 
 NORMS_OVER_CHANNELS = ("convnext", "swin", "vit", "maxvit")
 
+KINDS = (
+    "alexnet", "convnext_tiny", "deeplabv3_mobilenet_v3_large", "deeplabv3_resnet50", "densenet121",
+    "efficientnet_b0", "efficientnet_v2_s", "fcn_resnet50", "googlenet", "inception_v3",
+    "lraspp_mobilenet_v3_large", "maxvit_t", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
+    "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet50", "resnext50_32x4d", "shufflenet_v2_x0_5",
+    "squeezenet1_0", "swin_t", "swin_v2_t", "vgg11", "vgg11_bn", "vit_b_32",
+)  # fmt: skip
+"""The smallest model of every kind of block; larger ones repeat them."""
 
-GIANTS = ("regnet_y_128gf", "vit_h_14", "vit_l_16", "vit_l_32")
-"""Above 200 million parameters; smaller models of their families run the same code."""
 
-
-@pytest.mark.parametrize("name", [name for name in torchvision_names() if name not in GIANTS])
-def test_every_torchvision_model_shrinks_to_what_its_mask_computes(name: str) -> None:
+@pytest.mark.parametrize("name", KINDS)
+def test_torchvisions_models_shrink_to_what_their_masks_compute(name: str) -> None:
     row = oracle_row(name)
     assert row.refused is None
     assert row.max_relative_difference is not None
@@ -24,5 +30,8 @@ def test_every_torchvision_model_shrinks_to_what_its_mask_computes(name: str) ->
         assert row.kept_whole == {}
 
 
-def test_giants_are_models_of_torchvision() -> None:
-    assert set(GIANTS) <= set(torchvision_names())
+def test_every_module_of_torchvision_has_a_model_among_them() -> None:
+    every, chosen = (
+        {get_model_builder(name).__module__ for name in names} for names in (torchvision_names(), KINDS)
+    )
+    assert chosen == every

@@ -74,10 +74,17 @@ def _imports(line: str) -> bool:
     return line.startswith(("import ", "from "))
 
 
-def test_export_with_other_numbers_of_boxes_and_another_canvas(folder: Path) -> None:
-    options = ["--input", "3x96x96", "--detections", 3, "-o", "other.onnx"]
-    document = answer("export", "small", *options, cwd=folder)
-    assert document["parity"]["limit"] == pytest.approx(0.005)
+OTHER = ["--input", "3x96x96", "--detections", 3]
+
+
+@pytest.fixture(scope="module")
+def other(folder: Path) -> dict[str, Any]:
+    """Export ``other.onnx``: another canvas, fewer boxes."""
+    return answer("export", "small", *OTHER, "-o", "other.onnx", cwd=folder)
+
+
+def test_export_with_other_numbers_of_boxes_and_another_canvas(folder: Path, other: dict[str, Any]) -> None:
+    assert other["parity"]["limit"] == pytest.approx(0.005)
     sizes = subprocess.run(
         [sys.executable, "-c", _SHAPES, "other.onnx"], cwd=folder, capture_output=True, text=True, check=True
     )
@@ -102,10 +109,11 @@ def test_fp16_and_a_triton_repository(folder: Path) -> None:
     assert 'name: "num_detections"' in config
 
 
+@pytest.mark.usefixtures("other")
 def test_bench_measures_detectors_with_their_levers(folder: Path) -> None:
-    options = ["--batch", 1, "--seconds", 0.1, "--threads", 1, "--detections", 3]
-    document = answer("bench", "small", "small.onnx", *options, cwd=folder)
-    assert [result["model"] for result in document["results"]] == ["small", "small.onnx"]
+    options = ["--batch", 1, "--seconds", 0.1, "--threads", 1, *OTHER]
+    document = answer("bench", "small", "other.onnx", *options, cwd=folder)
+    assert [result["model"] for result in document["results"]] == ["small", "other.onnx"]
 
 
 @pytest.mark.parametrize(

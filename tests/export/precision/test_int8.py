@@ -19,11 +19,11 @@ from export.to_onnx import export_onnx
 Export = Callable[[str], Path]
 Run = Callable[[Path, Array], Array]
 
-MODELS = ("resnet20_cifar", "mobilenet_v2", "densenet121")
+MODELS = ("resnet20_cifar", "mobilenet_v2", "densenet40_cifar")
 ENDS = {
     "resnet20_cifar": ("conv1", "fc"),
     "mobilenet_v2": ("features.0.0", "classifier.1"),
-    "densenet121": ("features.conv0", "classifier"),
+    "densenet40_cifar": ("conv1", "fc"),
 }
 
 
@@ -141,14 +141,14 @@ def test_percentile_and_entropy_cut_an_outlier_off(chain: Path, tmp_path: Path) 
 
 def test_published_weights_keep_their_accuracy(shared: Path, cifar, output: Run, tmp_path: Path) -> None:
     training, images, labels = cifar
-    arch = find("resnet56_cifar")
+    arch = find("resnet20_cifar")
     model = arch.build()
-    load_weights(model, shared / "data" / "weights" / "resnet56-4bfd9763.th", arch)
+    load_weights(model, shared / "data" / "weights" / "resnet20-12fca82f.th", arch)
     source = export_onnx(model, arch.input, tmp_path / "fp32.onnx", metadata={}).path
     expected = output(source, images).argmax(axis=1)
     to_int8(source, tmp_path / "int8.onnx", [training[i : i + 50] for i in range(0, 200, 50)])
     found = output(tmp_path / "int8.onnx", images).argmax(axis=1)
-    assert 91 <= 100 * np.mean(expected == labels) <= 96  # 93.39 on the whole test set, two deviations of 500
+    assert 89.2 <= 100 * np.mean(expected == labels) <= 94.2  # 91.73 on the whole test set, two deviations
     assert abs(np.mean(found == labels) - np.mean(expected == labels)) <= 0.01
     assert np.mean(found == expected) >= 0.98
 
