@@ -102,13 +102,16 @@ def bench(
     names = [against, *models] if against else models
     batches = batches_of(batch) if batch else None
     from compressor.cli.bench_run import Request, run
+    from compressor.cli.beside import Beside
 
+    beside = Beside(
+        names=tuple(names), shape=shape, seed=seed, threads=threads, trust_code=trust_code,
+        levers={"proposals": proposals, "detections": detections},
+    )  # fmt: skip
     request = Request(
-        models=tuple(names), backends=tuple(backend.split(",")), batches=batches,
-        threads=threads, device=device, budget_s=budget, shape=shape, seed=seed, json=json, save=save,
-        trust_code=trust_code, why=why,
-        levers={"proposals": proposals, "detections": detections}, mode=mode, data=data,
-        rate_per_s=rate_per_s, p99_ms=p99_ms, queries=queries,
+        models=beside, backends=tuple(backend.split(",")), batches=batches, device=device, budget_s=budget,
+        json=json, save=save, why=why, mode=mode, data=data, rate_per_s=rate_per_s, p99_ms=p99_ms,
+        queries=queries,
     )  # fmt: skip
     if project is None:
         run(request)

@@ -1,6 +1,5 @@
 """What ``compress bench --project DEVICE`` does: nothing is measured on the models, and nothing is mixed."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from bench.projection.devices import DEVICES
@@ -12,7 +11,8 @@ from compressor.base.errors import UsageError
 from compressor.base.files import require_free
 from compressor.base.text import foreign
 from compressor.cli import output
-from compressor.cli.bench_run import Request, sources_of
+from compressor.cli.bench_run import Request
+from compressor.cli.beside import Beside, Sources
 from compressor.zoo import find, known_names
 from detection.task import detects
 
@@ -30,9 +30,9 @@ def run(request: Request, device: str) -> None:
         raise UsageError(f"cannot project batch sizes {list(batches)}", "give numbers from 1")
     _refuse_measuring(request)
     DEVICES.get(device)
-    networks = [_network(name, source) for name, source in _sources(request).items()]
+    networks = [_network(name, source) for name, source in _sources(request.models).items()]
     output.say(f"projecting to {device}: no time of these models is measured")
-    report = projected(networks, device, batches, request.threads)
+    report = projected(networks, device, batches, request.models.threads)
     document = projection_to_json(report)
     if request.save:
         write_json(request.save, document)
@@ -51,14 +51,14 @@ def _refuse_measuring(request: Request) -> None:
         )
 
 
-def _sources(request: Request) -> Mapping[str, Path | Artifact]:
-    if len(set(request.models)) < len(request.models):
+def _sources(models: Beside) -> Sources:
+    if len(set(models.names)) < len(models.names):
         raise UsageError(
-            f"a model is named twice in {', '.join(map(foreign, request.models))}", "name each once."
+            f"a model is named twice in {', '.join(map(foreign, models.names))}", "name each once."
         )
-    for name in set(request.models) & set(known_names()):
+    for name in set(models.names) & set(known_names()):
         _require_no_detector(name, find(name).task)  # before it is built, which takes a minute
-    return sources_of(request)
+    return models.sources()
 
 
 def _network(name: str, source: Path | Artifact) -> Network:

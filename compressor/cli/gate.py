@@ -111,13 +111,15 @@ def gate(
     if ignore:
         raise UsageError("--ignore is for two documents", "leave it out: models are measured in one job.")
     from compressor.cli import gate_run
+    from compressor.cli.beside import Beside
 
+    names = (against, candidate)
     gate_run.run(
         gate_run.Request(
-            candidate=candidate, baseline=against, limits=limits, on_open=on_open, backend=backend,
-            batches=batches_of(batch), threads=threads, device=device, processes=processes, budget_s=seconds,
-            data=data, max_drop=max_drop, max_bytes=_bytes(max_size), shape=shape, seed=seed,
-            metrics=metrics_of(metric), outputs=outputs, trust_code=trust_code,
+            models=Beside(names=names, shape=shape, seed=seed, threads=threads, trust_code=trust_code),
+            limits=limits, on_open=on_open, backend=backend, batches=batches_of(batch), device=device,
+            processes=processes, budget_s=seconds, data=data, max_drop=max_drop,
+            max_bytes=_bytes(max_size), metrics=metrics_of(metric), outputs=outputs,
         )
     )  # fmt: skip
 

@@ -16,14 +16,14 @@ from bench.gate.rounds import Pair, rounds_in_turn
 from bench.gate.rule import LOOKS, Limits, OnOpen
 from bench.statistics import significant
 from compressor.api import evaluate
-from compressor.artifact import Artifact, is_artifact
+from compressor.artifact import is_artifact
 from compressor.base.errors import UsageError
 from compressor.base.files import scratch
 from compressor.base.pace import Pace
-from compressor.cli import bench_run, output
+from compressor.cli import output
+from compressor.cli.beside import Beside, Sources
 from compressor.cli.gate_output import Outputs, Result, finish
 from compressor.tasks.scores import Score
-from compressor.zoo import Trust
 from export.backends import BACKENDS, require_device
 
 
@@ -31,24 +31,29 @@ from export.backends import BACKENDS, require_device
 class Request:
     """One ``compress gate``, as typed."""
 
-    candidate: str
-    baseline: str
+    models: Beside
     limits: Limits
     on_open: OnOpen
     backend: str
     batches: tuple[int, ...]
-    threads: int | None
     device: str
     processes: int
     budget_s: float
     data: str | None
     max_drop: float
     max_bytes: int | None
-    shape: str | None
-    seed: int
     metrics: tuple[str, ...]
     outputs: Outputs
-    trust_code: bool
+
+    @property
+    def baseline(self) -> str:
+        """Name of what may not be undercut."""
+        return self.models.names[0]
+
+    @property
+    def candidate(self) -> str:
+        """Name of what is tried, which may be the baseline's."""
+        return self.models.names[-1]
 
     @property
     def itself(self) -> bool:
@@ -89,34 +94,21 @@ def run(request: Request) -> None:
 
 
 def _gated(request: Request, folder: Path) -> _Gated:
-    asked = _as_bench(request)
-    names = dict.fromkeys((request.baseline, request.candidate))
-    sources = bench_run.sources_of(asked)
-    found = {
-        name: bench_run.candidate_of(name, sources[name], request.backend, asked, folder) for name in names
-    }
+    models = request.models
+    sources = models.sources()
+    found = {name: models.candidate(name, one, request.backend, folder) for name, one in sources.items()}
     _check_inputs(found[request.baseline], found[request.candidate])
-    paths = {name: _path(one, folder, request.shape) for name, one in found.items()}
+    paths = {name: _path(one, folder, models.shape) for name, one in found.items()}
     checks, latency = [], {}
     for batch in request.batches:
         started = time.monotonic()
-        latency[batch] = _measured(request, found[request.baseline], paths, batch, asked.trust)
+        latency[batch] = _measured(request, found[request.baseline], paths, batch)
         seconds = (time.monotonic() - started) / len(request.metrics)
         checks += [latency_check(batch, judged, seconds) for judged in latency[batch].values()]
     size = _size(paths[request.candidate])
     scores = _scores(request, sources)
     checks += [*_score_check(request, scores), *_size_check(request, size)]
     return _Gated(checks=tuple(checks), latency=latency, scores=scores, size_bytes=size)
-
-
-def _as_bench(request: Request) -> bench_run.Request:
-    """Return the same models as ``compress bench`` opens them."""
-    return bench_run.Request(
-        models=tuple(dict.fromkeys((request.baseline, request.candidate))), backends=(request.backend,),
-        batches=request.batches, threads=request.threads, device=request.device, budget_s=request.budget_s,
-        shape=request.shape, levers={}, seed=request.seed, json=request.outputs.json,
-        trust_code=request.trust_code, save=None,
-    )  # fmt: skip
 
 
 def _check_inputs(baseline: Candidate, candidate: Candidate) -> None:
@@ -137,13 +129,12 @@ def _path(found: Candidate, folder: Path, shape: str | None) -> Path:
     return path
 
 
-def _measured(
-    request: Request, baseline: Candidate, paths: dict[str, Path], batch: int, trust: Trust
-) -> dict[str, Judged]:
+def _measured(request: Request, baseline: Candidate, paths: dict[str, Path], batch: int) -> dict[str, Judged]:
+    models = request.models
     pair = Pair(
         baseline=paths[request.baseline], candidate=paths[request.candidate], inputs=baseline.inputs,
-        backend=request.backend, device=request.device, threads=request.threads, batch=batch,
-        budget_s=request.budget_s, trust=trust, seed=request.seed,
+        backend=request.backend, device=request.device, threads=models.threads, batch=batch,
+        budget_s=request.budget_s, trust=models.trust, seed=models.seed,
     )  # fmt: skip
     start = partial(rounds_in_turn, pair, request.processes)
     console = Console(stderr=True)
@@ -166,7 +157,7 @@ def _teller(batch: int, update: Callable[[str], None] | None) -> Callable[[str],
     return say
 
 
-def _scores(request: Request, sources: dict[str, Path | Artifact]) -> dict[str, Score]:
+def _scores(request: Request, sources: Sources) -> dict[str, Score]:
     if request.data is None:
         return {}
     return {name: evaluate(source, request.data, device=request.device) for name, source in sources.items()}

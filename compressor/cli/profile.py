@@ -38,12 +38,13 @@ def profile(
     Examples: compress profile half.onnx --threads 1;
     compress profile dense.onnx half.onnx --json -o profile.json
     """
+    from compressor.cli.beside import Beside
     from compressor.cli.profile_run import Request, run
 
     names = (model,) if other is None else (model, other)
     run(
         Request(
-            models=names, backend=backend, batch=batch, threads=threads, seconds=seconds, rows=rows,
-            shape=shape, seed=seed, trust_code=trust_code, json=json, save=save,
+            models=Beside(names=names, shape=shape, seed=seed, threads=threads, trust_code=trust_code),
+            backend=backend, batch=batch, seconds=seconds, rows=rows, json=json, save=save,
         )
     )  # fmt: skip

@@ -14,7 +14,8 @@ from compressor.base.errors import UsageError
 from compressor.base.files import require_free, scratch
 from compressor.base.locks import owned
 from compressor.base.text import foreign
-from compressor.cli import bench_run, output
+from compressor.cli import output
+from compressor.cli.beside import Beside
 from export.backends import BACKENDS, require_device
 
 
@@ -22,15 +23,11 @@ from export.backends import BACKENDS, require_device
 class Request:
     """One ``compress profile``, as typed."""
 
-    models: tuple[str, ...]
+    models: Beside
     backend: str
     batch: int
-    threads: int | None
     seconds: float
     rows: int
-    shape: str | None
-    seed: int
-    trust_code: bool
     json: bool
     save: Path | None
 
@@ -43,8 +40,9 @@ def run(request: Request) -> None:
     """
     if request.save:
         require_free(request.save)
-    if len(set(request.models)) < len(request.models):
-        raise UsageError(f"{foreign(request.models[0])} twice", "give two models, or one.")
+    names = request.models.names
+    if len(set(names)) < len(names):
+        raise UsageError(f"{foreign(names[0])} twice", "give two models, or one.")
     profiler_of(request.backend)
     require_device(BACKENDS.get(request.backend), "cpu")
     with owned(request.save) if request.save else nullcontext(), scratch() as folder:
@@ -59,22 +57,12 @@ def run(request: Request) -> None:
 
 
 def _profiled(request: Request, folder: Path) -> list[Profile]:
-    asked = _as_bench(request)
-    sources = bench_run.sources_of(asked)
+    models, backend = request.models, request.backend
     candidates = [
-        bench_run.candidate_of(name, sources[name], request.backend, asked, folder) for name in request.models
+        models.candidate(name, source, backend, folder) for name, source in models.sources().items()
     ]
     settings = ProfileSettings(
-        backend=request.backend, threads=request.threads, batch=request.batch, seconds=request.seconds,
-        seed=request.seed,
+        backend=backend, threads=models.threads, batch=request.batch, seconds=request.seconds,
+        seed=models.seed,
     )  # fmt: skip
     return profiles_of(candidates, settings, output.say)
-
-
-def _as_bench(request: Request) -> bench_run.Request:
-    """Return the same models as ``compress bench`` opens them."""
-    return bench_run.Request(
-        models=request.models, backends=(request.backend,), batches=(request.batch,),
-        threads=request.threads, device="cpu", budget_s=request.seconds, shape=request.shape, levers={},
-        seed=request.seed, json=request.json, trust_code=request.trust_code, save=None,
-    )  # fmt: skip
