@@ -20,7 +20,9 @@ from bench.comparison import BenchReport, compare_with_first
 from bench.document import report_to_json
 from bench.results import BenchResult, BenchSettings
 from compressor.api import load
+from compressor.artifact import Artifact
 from compressor.base.documents import write_json
+from compressor.zoo import find
 from tests import zygote
 from tests.layers import behind_layers, layers_alone
 
@@ -123,7 +125,9 @@ def test_a_model_against_itself_tells_what_this_machine_can_detect(
 
 
 def test_a_detector_is_timed_at_the_input_that_was_asked_for(place: Path) -> None:
-    load("fasterrcnn_mobilenet_v3_large_fpn", input=(3, 64, 64)).save(place / "detector")
+    few = {"rpn_post_nms_top_n_test": 20, "box_detections_per_img": 5}
+    arch = find("fasterrcnn_mobilenet_v3_large_fpn").with_options(few, ((3, 64, 64),))
+    Artifact.of(arch.build(), arch).save(place / "detector")
     words = ["detector", "--against", "detector", "--input", "3x96x64", "--max-regression", "100%"]
     words += ["--processes", "1", "--threads", "1"]
     out, _ = gate(*words, "--backend", "torch", "--json", cwd=place, code=0)
