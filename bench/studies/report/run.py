@@ -21,7 +21,7 @@ from compressor.base.documents import write_json
 from compressor.base.files import write_whole
 
 RESULTS: Final = results_of("report")
-DETECTOR: Final = "fasterrcnn_mobilenet_v3_large_320_fpn"
+DETECTOR: Final = "fasterrcnn_mobilenet_v3_large_fpn"
 CUTS: Final = {"light": "0.75", "middle": "0.5", "hard": "0.3"}
 """Artifact -> share of the MACs that it keeps; the hard one has widths that kernels like."""
 

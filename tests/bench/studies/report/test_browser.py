@@ -9,7 +9,8 @@ from bench.report.formats import FORMATS
 from bench.report.kinds import RESULTS
 from bench.report.making import make_report
 from bench.studies.report.browser import program
-from bench.studies.report.run import all_jobs, looked_at, report_job
+from bench.studies.report.run import DETECTOR, all_jobs, looked_at, report_job
+from compressor.zoo import find
 from tests.bench.report import examples
 from tests.bench.report.test_formats import HOSTILE
 
@@ -39,6 +40,10 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     assert (seen["requests"], seen["trouble"]) == ([], [])
     assert [look["sideways_px"] for look in seen["looks"]] == [0, 0, 0, 0]
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 4
+
+
+def test_its_detector_is_one_of_the_zoo_and_can_be_cut_as_a_whole() -> None:
+    assert "detector" in find(DETECTOR).scopes
 
 
 def test_the_study_shows_everything_that_it_makes() -> None:
