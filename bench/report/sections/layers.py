@@ -1,6 +1,6 @@
 """Where the time goes, layer by layer, and what was saved."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import ClassVar, Final
 
@@ -67,8 +67,7 @@ def _profile(profile: Profile) -> list[Part]:
     else:
         parts += [_nodes(model) for model in profile.models if model.nodes]
     parts += [Note(_summary(model)) for model in profile.models]
-    lints = tuple(_lint(model, lint) for model in profile.models for lint in model.lints)
-    return [*parts, Table(title="Lints", columns=_LINTS, rows=lints)] if lints else parts
+    return [*parts, *_lints(profile.models)]
 
 
 def _summary(model: Profiled) -> str:
@@ -133,8 +132,29 @@ def _names(module: str, lints: Sequence[Lint]) -> str:
     return ", ".join(dict.fromkeys(lint.kind for lint in lints if module and lint.module == module))
 
 
-def _lint(model: Profiled, lint: Lint) -> tuple[Cell, ...]:
-    return (model.name, lint.module, lint.kind, lint.ms, lint.what, lint.next)
+def _lints(models: Sequence[Profiled]) -> list[Part]:
+    """Return what was found, layers with one cure in one row; each layer on demand."""
+    every = tuple(_lint(model.name, [lint]) for model in models for lint in model.lints)
+    merged = tuple(_lint(model.name, lints) for model in models for lints in _with_one_cure(model.lints))
+    tables = [Table(title="Lints", columns=_LINTS, rows=merged)] if merged else []
+    if len(merged) < len(every):
+        tables.append(Table(title="Lints of every layer", columns=_LINTS, rows=every, folded=True))
+    return [*tables]
+
+
+def _with_one_cure(lints: Sequence[Lint]) -> Iterable[list[Lint]]:
+    """Put lints of a kind that say the same to do next together, where the first of them stands."""
+    found: dict[tuple[str, str], list[Lint]] = {}
+    for lint in lints:
+        found.setdefault((lint.kind, lint.next), []).append(lint)
+    return found.values()
+
+
+def _lint(name: str, lints: Sequence[Lint]) -> tuple[Cell, ...]:
+    first, more = lints[0], len(lints) - 1
+    layers = f"{first.module} and {more} more" if more else first.module
+    saved = [lint.ms for lint in lints if lint.ms is not None]
+    return (name, layers, first.kind, sum(saved) if saved else None, first.what, first.next)
 
 
 LAYERS = SECTIONS.register("layers")(Layers())

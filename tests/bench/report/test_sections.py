@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from bench.report.content import Plot, Section, tables_of
+from bench.report.content import Plot, Section, Table, tables_of
 from bench.report.facts import Facts, Result, Scored
 from bench.report.making import make_report
 from bench.report.matching import about
@@ -85,6 +85,23 @@ def test_layers_are_sorted_by_what_was_saved_and_lints_stand_beside_them(results
     marked = [row for row in pairs.table.rows if row[5]]
     assert [(row[0], row[5]) for row in marked] == [("layer1.0.conv2", "width not aligned")]
     assert tables_of(Section(name="x", title="", lead="", parts=(lints,)))[0].rows[0][1] == "layer1.0.conv2"
+
+
+def test_layers_with_one_cure_share_a_row_and_are_listed_on_demand(read: Read) -> None:
+    document = examples.profile()
+    (lint,) = document["models"][1]["lints"]
+    other = lint | {"module": "", "kind": "reorders", "ms": None, "next": "another thing"}
+    others = [lint | {"module": f"layer{n}", "ms": ms} for n, ms in ((2, 0.25), (3, None))]
+    document["models"][1]["lints"] = [lint, other, *others]
+    merged, every = section([read(document)], "layers").parts[-2:]
+    assert isinstance(merged, Table)
+    assert isinstance(every, Table)
+    rows = [(row[1], row[2], row[3]) for row in merged.rows]
+    assert rows == [("layer1.0.conv2 and 2 more", "width not aligned", 0.35), ("", "reorders", None)]
+    assert (every.folded, [row[1] for row in every.rows]) == (
+        True,
+        ["layer1.0.conv2", "", "layer2", "layer3"],
+    )
 
 
 def test_one_model_is_sorted_by_time(read: Read) -> None:
