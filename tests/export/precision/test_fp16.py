@@ -16,7 +16,7 @@ from export.precision import precision_report, to_fp16
 Export = Callable[[str], Path]
 Run = Callable[[Path, Array], Array]
 
-MODELS = ("resnet20_cifar", "resnet18", "mobilenet_v2", "densenet40_cifar")
+MODELS = ("resnet20_cifar", "resnet18", "mobilenet_v2", "densenet121")
 HALF, FLOAT = ir.DataType.FLOAT16, ir.DataType.FLOAT
 
 
