@@ -45,13 +45,13 @@ class Beside:
         return trust_in(self.names, everything=self.trust_code)
 
     def sources(self) -> Sources:
-        """Open what was typed: files as they are, and artifacts; names follow the input of others.
+        """Open what was typed, each name once: files as they are, and artifacts; names follow others' input.
 
         Raises:
             CompressError: one cannot be read.
         """
         followed = self._followed()
-        return {name: self._source(name, followed) for name in self.names}
+        return {name: self._source(name, followed) for name in dict.fromkeys(self.names)}
 
     def candidate(self, name: str, source: Path | Artifact, backend: str, scratch: Path) -> Candidate:
         """Return a model in the form that a backend opens, made in ``scratch`` where it has another.

@@ -12,10 +12,9 @@ from compressor.base.errors import UsageError
 from compressor.zoo import find
 from compressor.zoo.inputs import InputSpec
 from detection.reference import match, reference_detections
-from detection.static import StaticDetector
 from export.precision import to_fp16
 from export.to_onnx import export_onnx
-from tests.detection.static.test_detector import HEIGHT, SIZES, WIDTH, canvases, in_blocks, narrow
+from tests.detection.static.test_detector import HEIGHT, SIZES, WIDTH, canvases, narrow
 
 NAME = "maskrcnn_resnet50_fpn"
 FORMS = [None, *find(NAME).forms]
@@ -36,9 +35,6 @@ def opened(path: Path) -> onnxruntime.InferenceSession:
 def test_finds_what_torchvision_finds(form: str | None, tmp_path: Path) -> None:
     detector = narrow()
     module, inputs = find(NAME).form(form)(detector, InputSpec(shapes=((3, HEIGHT, WIDTH),)))
-    if form is None:
-        assert isinstance(module, StaticDetector)
-        module = in_blocks(detector)  # a graph that is exported already
     file = export_onnx(module, inputs, tmp_path / "m.onnx", metadata={})
     session = opened(file.path)
     operators = {node.op_type for node in onnx.load(file.path).graph.node}

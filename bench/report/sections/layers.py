@@ -136,10 +136,10 @@ def _lints(models: Sequence[Profiled]) -> list[Part]:
     """Return what was found, layers with one cure in one row; each layer on demand."""
     every = tuple(_lint(model.name, [lint]) for model in models for lint in model.lints)
     merged = tuple(_lint(model.name, lints) for model in models for lints in _with_one_cure(model.lints))
-    tables = [Table(title="Lints", columns=_LINTS, rows=merged)] if merged else []
+    tables: list[Part] = [Table(title="Lints", columns=_LINTS, rows=merged)] if merged else []
     if len(merged) < len(every):
         tables.append(Table(title="Lints of every layer", columns=_LINTS, rows=every, folded=True))
-    return [*tables]
+    return tables
 
 
 def _with_one_cure(lints: Sequence[Lint]) -> Iterable[list[Lint]]:

@@ -23,7 +23,6 @@ from torchvision.ops import MultiScaleRoIAlign
 from bench.studies.common.lively import NAMES, enlivened, lively, structured_images
 from compressor.base.errors import UsageError
 from compressor.zoo.inputs import InputSpec
-from detection.deployed import canvas_input
 from detection.reference import match, reference_detections
 from detection.static import StaticDetector, StaticSettings
 from export.to_onnx import export_onnx
@@ -161,16 +160,12 @@ def test_impossible_settings_are_refused(change: dict[str, int]) -> None:
         StaticSettings(**({"height": 64, "width": 64} | change))
 
 
-def in_blocks(detector: GeneralizedRCNN) -> StaticDetector:
-    """Return the static detector with few candidates, which are suppressed block by block."""
-    settings = StaticSettings.of(detector, height=HEIGHT, width=WIDTH)
-    return StaticDetector(detector, replace(settings, candidates=200, nms_block=100)).eval()
-
-
 def test_as_an_onnx_file(tmp_path: Path) -> None:
-    module = in_blocks(narrow())
+    detector = narrow()
+    settings = StaticSettings.of(detector, height=HEIGHT, width=WIDTH)
+    module = StaticDetector(detector, replace(settings, candidates=200, nms_block=100)).eval()
     path = tmp_path / "detector.onnx"
-    export_onnx(module, canvas_input(InputSpec(shapes=((3, HEIGHT, WIDTH),))), path, metadata={})
+    export_onnx(module, InputSpec(shapes=((3, HEIGHT, WIDTH), (2,))), path, metadata={})
     kinds = {node.op_type for node in onnx.load(path).graph.node}
     assert not kinds & FORBIDDEN
     assert not [kind for kind in kinds if kind.startswith(("Scatter", "Sequence"))]
