@@ -124,6 +124,29 @@ class Graph:
                     return _place(found, _layer(found) if wanted else None)
         return NOWHERE
 
+    def makers(self, timed: Timed) -> tuple[str, ...]:
+        """Return the modules whose layers made what a node takes: the nearest before it on every way back.
+
+        A layer's own module stands for itself; nothing is returned where the file knows none of its names.
+        """
+        found = next((self._named[name] for name in timed.origin if name in self._named), None)
+        layers = _layers_before(found) if found is not None else ()
+        return tuple(dict.fromkeys(filter(None, map(module_of, layers))))
+
+
+def _layers_before(node: ir.Node) -> list[ir.Node]:
+    queue, seen, found = deque([node]), {node}, []
+    while queue:
+        here = queue.popleft()
+        if here.op_type in LAYERS and _weight(here) is not None:
+            found.append(here)
+            continue
+        for before in here.predecessors():
+            if before not in seen:
+                seen.add(before)
+                queue.append(before)
+    return found
+
 
 def _operators(kind: str) -> frozenset[str]:
     """Return the operators of ONNX that a runtime's word may mean; none where it is no layer."""

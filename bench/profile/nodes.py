@@ -50,7 +50,7 @@ class Node:
     @property
     def reorders(self) -> bool:
         """Whether all it does is to arrange memory anew."""
-        return self.kind.startswith("Reorder")
+        return self.kind.startswith(("Reorder", "Reformat"))
 
 
 def placed(timed: Sequence[Timed], graph: Graph) -> tuple[Node, ...]:

@@ -13,6 +13,7 @@ from bench.profile.graph import Graph
 from bench.profile.lints import Lint, Subject, found_in
 from bench.profile.lints.launch import many_tiny
 from bench.profile.nodes import Node, placed
+from bench.profile.origins import graph_of
 from bench.profile.probes import Probes
 from bench.profile.runtimes import Array, Progress, Sampling, profiler_of
 from compressor.base.bounds import require_memory
@@ -71,6 +72,7 @@ class Profile:
         lints: what rules found, the most to save first.
         call_ms: shortest whole call without the profiler.
         calls: that were profiled.
+        placed: whether the graph is known that says which module a node is of.
     """
 
     candidate: Candidate
@@ -79,6 +81,7 @@ class Profile:
     lints: tuple[Lint, ...]
     call_ms: float
     calls: int
+    placed: bool = True
 
     @property
     def total_ms(self) -> float:
@@ -103,6 +106,8 @@ class Profile:
             f"{name}: nodes have their smallest times of {self.calls} calls, together {self.total_ms:.4g} "
             f"ms; a whole call without the profiler takes {self.call_ms:.4g} ms"
         )
+        if not self.placed:
+            words = f"{words}. Modules are not known: the ONNX file that it was built from is not beside it"
         doubt = f"{name}: many nodes take under 50 us, which the profiler slows: trust order, not size"
         return (words, doubt) if many_tiny(self.nodes) else (words,)
 
@@ -133,16 +138,18 @@ def profile(
     calls = min(_MOST, max(_FEWEST, math.ceil(1e3 * settings.seconds / call_ms)))
     sampling = Sampling(threads=settings.threads, calls=calls, progress=progress)
     timed = probes.profiler.nodes(candidate.source, feed, sampling)
-    nodes = placed(timed, Graph.read(candidate.source))
+    graph = graph_of(candidate.source)
+    nodes = placed(timed, graph or Graph([]))
     if not nodes:
         raise UsageError(
             f"{foreign(candidate.name)} has no node that takes time", "give a model that computes."
         )
     block = block_of() if settings.backend == "onnxruntime" else 0
-    subject = Subject(nodes, settings.backend, candidate.precision, block, call_ms, probes)
+    multiple = probes.profiler.multiple(candidate.precision)
+    subject = Subject(nodes, settings.backend, candidate.precision, block, multiple, call_ms, probes)
     return Profile(
         candidate=candidate, settings=settings, nodes=nodes, lints=found_in(subject), call_ms=call_ms,
-        calls=calls,
+        calls=calls, placed=graph is not None,
     )  # fmt: skip
 
 
@@ -178,7 +185,8 @@ def _warm(
     candidate: Candidate, settings: ProfileSettings, progress: Progress
 ) -> tuple[Mapping[str, Array], float]:
     """Return the input, and the shortest of some plain calls in milliseconds."""
-    backend, options = BACKENDS.get(settings.backend), SessionOptions(threads=settings.threads)
+    device = profiler_of(settings.backend).device
+    backend, options = BACKENDS.get(settings.backend), SessionOptions(device=device, threads=settings.threads)
     with candidate.opened(backend, options) as session:
         arrays = example_arrays(candidate.inputs, settings.batch, seed=(settings.seed, settings.batch))
         feed = session.named(arrays, candidate.name)

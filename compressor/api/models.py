@@ -16,9 +16,8 @@ from compressor.base.options import from_table
 from compressor.chain.job import Job
 from compressor.chain.memory import Memory
 from compressor.chain.settings import PruneTable, RepairTable
-from compressor.chain.stages import trained_before
+from compressor.chain.stages import cut_of, trained_before
 from compressor.chain.work import Stage, Work
-from compressor.chain.work.prune import Prune
 from compressor.chain.work.repair import Repair
 from compressor.chain.work.train import Train
 from compressor.tasks.opened import Precision
@@ -115,7 +114,7 @@ def prune(
         recipe: of the training that ``csgd`` and its like do before the cut; others train nothing here.
         seed: of methods that draw at random, and of random weights.
         request: how much and by what, as in the ``[prune]`` table of a recipe: ``macs=0.5``, ``rate=0.3``,
-            ``round_to=16``, ``method="coring"``, ``keep=["layer1*"]``.
+            ``round_to=16``, ``method="coring"``, ``keep=["layer1*"]``, ``latency={"share": 0.5}``.
 
     Raises:
         UsageError: the request makes no sense for this model.
@@ -123,7 +122,7 @@ def prune(
     """
     artifact = as_artifact(model, input, factory, seed)
     table = from_table(PruneTable, request, "prune")
-    work = trained_before(Prune(table=table, seed=seed), recipe or Recipe(epochs=0))
+    work = trained_before(cut_of(table, seed), recipe or Recipe(epochs=0))
     return Model.around(work.carry_out(_job(artifact, data), _stage(work), artifact))
 
 

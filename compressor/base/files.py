@@ -87,6 +87,12 @@ def scratch() -> Iterator[Path]:
         yield folder
 
 
+def user_cache(kind: str) -> Path:
+    """Return the user's folder for what can be made again; it need not exist."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "compress" / kind
+
+
 def file_digest(*paths: Path) -> str:
     """Return the sha256 of the files' contents, one after the other, as 64 hexadecimal digits."""
     digest = hashlib.sha256()

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import torch
 from torch import nn
 
+from bench.layers.aim import Reached
 from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
 from compressor.data import DataSplits, ImageSet
@@ -24,7 +25,7 @@ def beside(output: Path) -> Path:
     return output.with_name(f"{output.name}{CHECKPOINTS}")
 
 
-def _nobody(result: TrainResult) -> None:
+def _nobody(result: object) -> None:
     """Hear nothing."""
 
 
@@ -56,6 +57,7 @@ class Job:
         say: called with a line for people.
         teacher: returns what is distilled from; None where that is what the chain starts from.
         trained: called with what came of every training.
+        reached: called with how near a cut came to the latency that was asked for.
     """
 
     open: Callable[[], Artifact]
@@ -65,6 +67,7 @@ class Job:
     say: Callable[[str], None]
     teacher: Callable[[], nn.Module] | None = None
     trained: Callable[[TrainResult], None] = _nobody
+    reached: Callable[[Reached], None] = _nobody
 
     @cached_property
     def start(self) -> Artifact:

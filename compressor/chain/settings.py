@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.layers.aim import Aim
 from compressor.base.errors import UsageError
 from compressor.rates import Budget, PruneRequest, Published, Scope, Share, Target, budget_of
 from compressor.repairing.settings import RepairSettings
@@ -38,8 +39,8 @@ class ModelTable:
 class PruneTable:
     """``[prune]``: how much is removed, and by which criterion.
 
-    Exactly one of ``rates``, ``rate``, ``macs``, ``params`` and ``budget`` is given; fields that are not
-    described here mean what they mean in ``PruneRequest``.
+    Exactly one of ``rates``, ``rate``, ``macs``, ``params``, ``budget`` and ``latency`` is given; fields that
+    are not described here mean what they mean in ``PruneRequest``.
 
     Attributes:
         method: name of the method, or of the criterion that ranks.
@@ -49,6 +50,8 @@ class PruneTable:
         macs: what may remain of the multiply-adds, a share up to 1 or an amount above it.
         params: the same of the parameters.
         budget: the same of any other price, by its name.
+        latency: what may remain of the measured time of a call, and where it is measured; it has a scope and
+            a rounding of its own.
         keep: glob patterns of modules that stay whole.
         rate_of: glob pattern of modules -> a rate of their own.
         parts: names of the only parts that are pruned, ``backbone`` of a detector; none means everywhere.
@@ -67,6 +70,7 @@ class PruneTable:
     macs: float | None = None
     params: float | None = None
     budget: dict[str, float] | None = None
+    latency: Aim | None = None
     layout: str | None = None
     scope: Scope = "uniform"
     round_to: int = 1
@@ -81,7 +85,7 @@ class PruneTable:
     undo: bool = False
 
     def __post_init__(self) -> None:
-        given = [name for name in ("rates", "rate") if getattr(self, name) is not None]
+        given = [name for name in ("rates", "rate", "latency") if getattr(self, name) is not None]
         given += [budget.price for budget in self._budgets()]
         if len(given) != 1:
             raise UsageError(
@@ -97,6 +101,11 @@ class PruneTable:
                 f"shots is {self.shots}, but calibration_epochs is {self.calibration_epochs}",
                 "shots above 1 and epochs between them go together, for instance 10 and 100.",
             )
+        if self.latency and (self.shots > 1 or self.turns):
+            raise UsageError(
+                "a latency is measured after the whole cut, and shots and turns cut in parts",
+                "leave shots and turns out.",
+            )
         if self.shots > 1 and self.turns:
             raise UsageError("shots and turns exclude each other", "leave one of them out.")
 
@@ -104,7 +113,7 @@ class PruneTable:
         """Return the request for the whole cut; modules that match ``outside`` stay whole too."""
         return PruneRequest(
             target=self._target(),
-            scope=self.scope,
+            scope=self.latency.scope if self.latency else self.scope,
             round_to=self.round_to,
             protect=(*self.keep, *outside),
             own_rates=tuple(self.rate_of.items()),
@@ -117,11 +126,14 @@ class PruneTable:
         options = [f"{key}={_word(value)}" for key, value in self.options.items()]
         shots = [f"{self.shots} shots"] if self.shots > 1 else []
         turns = [f"{len(self.turns)} turns"] if self.turns else []
-        return ", ".join([self.method, *options, self.request().describe(), *shots, *turns])
+        asked = self.latency.describe() if self.latency else self.request().describe()
+        return ", ".join([self.method, *options, asked, *shots, *turns])
 
     def _target(self) -> Target:
         if self.rates is not None:
             return Published(self.rates, self.layout)
+        if self.latency is not None:
+            return Budget("latency", fraction=self.latency.share or 1.0)
         return Share(self.rate) if self.rate is not None else self._budgets()[0]
 
     def _budgets(self) -> list[Budget]:
@@ -133,7 +145,12 @@ def _ways() -> list[str]:
     from compressor.rates.prices import PRICES
 
     fields = PruneTable.__dataclass_fields__
-    return ["rates", "rate", *(price if price in fields else f"budget.{price}" for price in PRICES)]
+    return [
+        "rates",
+        "rate",
+        "latency",
+        *(price if price in fields else f"budget.{price}" for price in PRICES),
+    ]
 
 
 def _option(way: str) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 from math import ceil
 
-from compressor.chain.settings import Pipeline, PruneTable, RepairTable
+from compressor.chain.settings import ExpectTable, Pipeline, PruneTable, RepairTable
 from compressor.chain.work import Stage
 from compressor.chain.work.evaluate import Evaluate
 from compressor.chain.work.export import Export
+from compressor.chain.work.latency import LatencyPrune
 from compressor.chain.work.prune import Prune
 from compressor.chain.work.repair import Repair
 from compressor.chain.work.train import Train
@@ -33,7 +34,7 @@ def stages_of_prune(
 ) -> tuple[Stage, ...]:
     """Return the stages of ``compress prune``: a cut; where there are images, repair, training, scores."""
     recipe = recipe or Recipe(epochs=0)
-    cut = Stage(name="prune", output="pruned", work=trained_before(Prune(table=table, seed=seed), recipe))
+    cut = Stage(name="prune", output="pruned", work=trained_before(cut_of(table, seed), recipe))
     repaired = [_repair(repair, "repair", "repaired", "", seed)] if repair else []
     return _chained(_scored([cut, *repaired], recipe) if data else [cut])
 
@@ -68,7 +69,7 @@ def _chained(stages: Iterable[Stage]) -> tuple[Stage, ...]:
 
 def _shots(pipeline: Pipeline) -> list[Stage]:
     total, seed = pipeline.prune.shots, pipeline.training.seed
-    whole = Prune(table=pipeline.prune, seed=seed, expect=pipeline.expect)
+    whole = cut_of(pipeline.prune, seed, pipeline.expect)
     if pipeline.prune.turns:
         return _turns(pipeline, whole)
     if total == 1:
@@ -105,9 +106,17 @@ def _turns(pipeline: Pipeline, whole: Prune) -> list[Stage]:
     return found
 
 
+def cut_of(table: PruneTable, seed: int, expect: ExpectTable | None = None) -> Prune:
+    """Return the cut that a table asks for."""
+    expect = expect or ExpectTable()
+    if table.latency is not None:
+        return LatencyPrune(table=table, seed=seed, expect=expect, aim=table.latency)
+    return Prune(table=table, seed=seed, expect=expect)
+
+
 def trained_before(work: Prune, recipe: Recipe) -> Prune:
     """Return a cut with training before it, where its method wants that and there are epochs to do it in."""
-    if not recipe.epochs or not work.method().trains:
+    if not recipe.epochs or isinstance(work, LatencyPrune) or not work.method().trains:
         return work
     known = {field.name: getattr(work, field.name) for field in fields(work)}
     return TrainedPrune(**known, recipe=recipe)

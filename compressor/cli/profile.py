@@ -22,6 +22,15 @@ def profile(
     rows: Annotated[
         int, typer.Option("--rows", min=2, max=10_000, help="Rows of the tables; the document has all.")
     ] = 20,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            help="Measure the layers of MODEL over widths too, and write the latency table here, for "
+            "compress prune --latency.",
+            show_default=False,
+        ),
+    ] = None,
     shape: InputOpt = None,
     seed: SeedOpt = 0,
     trust_code: TrustOpt = False,
@@ -36,7 +45,8 @@ def profile(
     With OTHER both are set side by side, by milliseconds saved and not saved.
 
     Examples: compress profile half.onnx --threads 1;
-    compress profile dense.onnx half.onnx --json -o profile.json
+    compress profile dense.onnx half.onnx --json -o profile.json;
+    compress profile resnet50 --threads 2 --table resnet50.json
     """
     from compressor.cli.beside import Beside
     from compressor.cli.profile_run import Request, run
@@ -45,6 +55,6 @@ def profile(
     run(
         Request(
             models=Beside(names=names, shape=shape, seed=seed, threads=threads, trust_code=trust_code),
-            backend=backend, batch=batch, seconds=seconds, rows=rows, json=json, save=save,
+            backend=backend, batch=batch, seconds=seconds, rows=rows, json=json, save=save, table=table,
         )
     )  # fmt: skip

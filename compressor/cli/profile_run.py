@@ -4,7 +4,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.candidates import Candidate
 from bench.environment import environment
+from bench.layers.here import here
+from bench.layers.make import measured_table
+from bench.layers.show import shown
+from bench.layers.table import LatencyTable
 from bench.profile.document import notes_of, profiles_to_json
 from bench.profile.run import Profile, ProfileSettings, profiles_of
 from bench.profile.runtimes import profiler_of
@@ -30,6 +35,7 @@ class Request:
     rows: int
     json: bool
     save: Path | None
+    table: Path | None = None
 
 
 def run(request: Request) -> None:
@@ -38,29 +44,47 @@ def run(request: Request) -> None:
     Raises:
         UsageError: a model that cannot be profiled so, or two of the same name.
     """
-    if request.save:
-        require_free(request.save)
+    for path, option in ((request.save, "-o"), (request.table, "--table")):
+        if path:
+            require_free(path, option)
     names = request.models.names
+    if request.table and len(names) > 1:
+        raise UsageError("--table is of one model", "give one MODEL, or leave --table out.")
     if len(set(names)) < len(names):
         raise UsageError(f"{foreign(names[0])} twice", "give two models, or one.")
-    profiler_of(request.backend)
-    require_device(BACKENDS.get(request.backend), "cpu")
+    require_device(BACKENDS.get(request.backend), profiler_of(request.backend).device)
     with owned(request.save) if request.save else nullcontext(), scratch() as folder:
-        profiles = _profiled(request, folder)
+        candidates = _candidates(request, folder)
+        profiles = _profiled(request, candidates)
         document = profiles_to_json(profiles, environment())
         if request.save:
             write_json(request.save, document)
+        layers = _table(request, candidates[0]) if request.table else None
     if request.json:
         output.print_json(document)
     else:
-        output.show(*tables(profiles, request.rows), *notes_of(profiles))
+        over_widths = () if layers is None else (shown(layers, request.rows),)
+        output.show(*tables(profiles, request.rows), *over_widths, *notes_of(profiles))
 
 
-def _profiled(request: Request, folder: Path) -> list[Profile]:
+def _candidates(request: Request, folder: Path) -> list[Candidate]:
+    models, sources = request.models, request.models.sources()
+    return [models.candidate(name, source, request.backend, folder) for name, source in sources.items()]
+
+
+def _table(request: Request, model: Candidate) -> LatencyTable:
+    """Measure the layers of a model over widths, and write the table."""
+    assert request.table is not None
+    where = here(
+        request.backend, threads=request.models.threads, batch=request.batch, precision=model.precision
+    )
+    table = measured_table(model.name, model, where, say=output.say)
+    table.save(request.table)
+    return table
+
+
+def _profiled(request: Request, candidates: list[Candidate]) -> list[Profile]:
     models, backend = request.models, request.backend
-    candidates = [
-        models.candidate(name, source, backend, folder) for name, source in models.sources().items()
-    ]
     settings = ProfileSettings(
         backend=backend, threads=models.threads, batch=request.batch, seconds=request.seconds,
         seed=models.seed,

@@ -1,7 +1,9 @@
 """``compress prune``: plan, shrink, optionally fine-tune, and save."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -24,6 +26,14 @@ from compressor.cli.options import (
     TrustOpt,
     WeightsOpt,
 )
+from compressor.rates.request import SCOPES, Scope
+
+if TYPE_CHECKING:
+    from bench.layers.aim import Aim
+
+_NOWHERE: Final = {
+    "target": "onnxruntime", "threads": None, "batch": 1, "table": None, "foreign_table": False,
+}  # fmt: skip
 
 
 def prune(
@@ -53,15 +63,46 @@ def prune(
     budget: Annotated[
         list[str] | None, typer.Option("--budget", help="The same in any price, NAME=0.5: {price}.")
     ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            "--latency",
+            help="Measured time of a call that may remain: 0.5, a share, or 25ms. Exits with 4 "
+            "where it is missed.",
+        ),
+    ] = None,
+    target: Annotated[
+        str, typer.Option("--target", help="Runtime on which --latency holds: {profiler}.")
+    ] = "onnxruntime",
+    threads: Annotated[int | None, typer.Option("--threads", help="Its threads on the CPU.")] = None,
+    batch: Annotated[int, typer.Option("--batch", help="Its samples per call.")] = 1,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table", help="Latency table of the model, by compress profile --table; else measured."
+        ),
+    ] = None,
+    foreign_table: Annotated[
+        bool,
+        typer.Option(
+            "--foreign-table", help="Plan by --table for the machine it is of; nothing is measured."
+        ),
+    ] = False,
     scope: Annotated[
         list[str] | None,
         typer.Option(
             "--scope",
-            help="uniform (same rate everywhere) or global (one ranking of all); of a detector also backbone "
-            "or detector (all of it). Repeatable.",
+            help="uniform (same rate everywhere), global (one ranking of all) or worth (most importance that "
+            "a budget buys, usual for --latency); of a detector also backbone or detector (all of it). "
+            "Repeatable.",
         ),
     ] = None,
-    round_to: Annotated[int, typer.Option("--round-to", help="Widths become multiples of this.")] = 1,
+    round_to: Annotated[
+        int | None,
+        typer.Option(
+            "--round-to", help="Widths become multiples of this; unless given, 1, for --latency the target's."
+        ),
+    ] = None,
     keep: Annotated[
         list[str] | None, typer.Option("--keep", help="Modules to leave whole, a glob; repeatable.")
     ] = None,
@@ -98,6 +139,7 @@ def prune(
     """Prune MODEL and write an artifact.
 
     Examples: compress prune resnet50 --weights r50.pth --macs 0.5 --round-to 16 -o half;
+    compress prune resnet50 --latency 0.5 --threads 2 -o half;
     compress prune resnet56_cifar --rates "[0.]+[0.18]*29" --dry-run --json
     """
     from compressor.chain.settings import PruneTable, RepairTable
@@ -108,10 +150,13 @@ def prune(
     options = [*(options or []), *(["compat=true"] if coring_compat else [])]
     typed: dict[str, Any] = dict(parse_setting(option, "--option") for option in options)
     ranking, parts = _scopes(scope or [])
-    table = PruneTable(
+    where = {"target": target, "threads": threads, "batch": batch, "table": str(table) if table else None}
+    aim = _aim(latency, {**where, "foreign_table": foreign_table}, ranking, round_to)
+    asked = PruneTable(
         method=method, options=typed,
         rates=rates, layout=layout, rate=rate, macs=macs, params=params,
-        budget=dict(_budget(text) for text in budget or ()) or None, scope=ranking, round_to=round_to,
+        budget=dict(_budget(text) for text in budget or ()) or None, latency=aim,
+        scope=ranking or "uniform", round_to=round_to or 1,
         keep=tuple(keep or ()), rate_of=dict(_own_rate(text) for text in rate_of or ()), parts=tuple(parts),
         max_rate=max_rate, allow_inexact=allow_inexact,
     )  # fmt: skip
@@ -121,11 +166,9 @@ def prune(
     from compressor.cli.training import resolve_recipe
 
     training = epochs is not None or recipe is not None
-    if training and data is None:
-        raise UsageError("fine-tuning needs images", "give --data, for instance --data digits.")
-    if repair and data is None:
-        raise UsageError("repair needs images, without labels", "give --data, for instance --data digits.")
-    target = None if dry_run else output_path(output)
+    if data is None:
+        _require_images({"fine-tuning": training, "repair": repair})
+    place = None if dry_run else output_path(output)
     levers = {"proposals": proposals, "detections": detections}
     source = open_model(
         model, weights, classes, shape, levers, trust_in([model], everything=trust_code), seed
@@ -133,11 +176,17 @@ def prune(
     default = replace(source.task.learning.recipe, seed=seed)
     resolved = resolve_recipe(recipe, epochs, settings or [], default) if training else None
     request = Request(
-        source=source, table=table, data=data, recipe=resolved,
+        source=source, table=asked, data=data, recipe=resolved,
         repair=RepairTable() if repair else None,
-        output=target, device=open_device(device), seed=seed, explain=explain, json=json,
+        output=place, device=open_device(device), seed=seed, explain=explain, json=json,
     )  # fmt: skip
     run(request)
+
+
+def _require_images(wanted: Mapping[str, bool]) -> None:
+    """Refuse what was asked for and looks at images: there are none."""
+    for name in (name for name, asked in wanted.items() if asked):
+        raise UsageError(f"{name} needs images", "give --data, for instance --data digits.")
 
 
 def _own_rate(text: str) -> tuple[str, float]:
@@ -161,9 +210,21 @@ def _budget(text: str) -> tuple[str, float]:
         ) from None
 
 
-def _scopes(given: list[str]) -> tuple[Literal["uniform", "global"], list[str]]:
-    """Tell how rates are spread from which part is pruned."""
-    spread = [name for name in given if name in ("uniform", "global")]
+def _scopes(given: list[str]) -> tuple[Scope | None, list[str]]:
+    """Tell how rates are spread, if that is said, from which part is pruned."""
+    spread = [name for name in SCOPES if name in given]
     if len(spread) > 1:
         raise UsageError(f"--scope {' and '.join(spread)} exclude each other", "give one of them.")
-    return ("global" if spread == ["global"] else "uniform"), [n for n in given if n not in spread]
+    return (spread[0] if spread else None), [n for n in given if n not in spread]
+
+
+def _aim(text: str | None, where: dict[str, Any], scope: Scope | None, round_to: int | None) -> "Aim | None":
+    """Return the latency that is asked for; what says where it holds needs one."""
+    from bench.layers.aim import Aim
+
+    if text is not None:
+        return Aim.asked(text, **where, scope=scope or "worth", round_to=round_to)
+    given = [f"--{name.replace('_', '-')}" for name, value in where.items() if value != _NOWHERE[name]]
+    if given:
+        raise UsageError(f"{given[0]} says where --latency holds", "give --latency with it, or leave it out.")
+    return None

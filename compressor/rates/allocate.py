@@ -17,14 +17,16 @@ from compressor.channels.components import Ids
 from compressor.channels.cost import kept_units
 from compressor.channels.graph import ChannelGraph
 from compressor.channels.groups import ChannelGroup
+from compressor.rates.additive import Additive
 from compressor.rates.families import Family, Scores, Uniform, Units, ranked, uniform
 from compressor.rates.held import held
 from compressor.rates.layout import Layout
-from compressor.rates.prices import PRICES
+from compressor.rates.prices import PRICES, Price
 from compressor.rates.published import published
 from compressor.rates.request import PruneRequest
 from compressor.rates.rounding import Rounding, rounding
 from compressor.rates.targets import Budget, Published, Share
+from compressor.rates.worth import Search, levels_of
 from compressor.steps.decisions import GroupDecision
 
 _AT_ONCE: Final = 512
@@ -64,11 +66,18 @@ def allocate(
     match request.target:
         case Published() as target:
             requested = published(graph, target, layouts, arch, settled.units)
+        case Share() if request.scope == "worth":
+            raise UsageError(
+                "--scope worth buys what a budget pays for, and a rate is none",
+                "give --macs, --params or --latency.",
+            )
         case Share(rate):
             requested = _shared(graph, request, rate, scores, settled.units)
+        case Budget() as target if request.scope == "worth":
+            requested = _most_worth(graph, request, target, scores, settled.units, rounded)
         case Budget() as target:
             family = _family(graph, request, scores, settled.units)
-            requested = _within(graph, target, family, rounded)
+            requested = _within(graph, _price(request, target), target, family, rounded)
     kept = rounded(requested)
     decisions = tuple(
         _decision(group, int(requested[i]), int(kept[i]), settled.reasons.get(i), request.round_to)
@@ -101,9 +110,43 @@ def _family(graph: ChannelGraph, request: PruneRequest, scores: Scores, settled:
     return ranked(sizes, scores, request.max_rate, settled)
 
 
-def _within(graph: ChannelGraph, budget: Budget, family: Family, rounded: Rounding) -> Ids:
+def _most_worth(
+    graph: ChannelGraph,
+    request: PruneRequest,
+    budget: Budget,
+    scores: Scores,
+    settled: Units,
+    rounded: Rounding,
+) -> Ids:
+    """Return the widths that keep the most importance within a budget, multiples from the start."""
+    price, dense = _price(request, budget), kept_units(graph)
+    price_of = price.of(graph)
+    whole = float(price_of(dense[None])[0])
+    start = dense.copy()
+    start[list(settled)] = list(settled.values())
+    levels = {
+        index: levels_of(
+            rounded.levels(index, request.max_rate), scores.get(index), len(graph.groups[index].producers)
+        )
+        for index in graph.free
+        if index not in settled
+    }
+    search = Search(price_of, levels, budget.limit(whole))
+    found = search.from_(start)
+    if found is None:
+        floor = search.cheapest(start)
+        cost = float(price_of(floor[None])[0])
+        why = price_of.largest(floor) if isinstance(price_of, Additive) else ""
+        raise _out_of_reach(budget, cost, whole, price.unit, why)
+    return found
+
+
+def _price(request: PruneRequest, budget: Budget) -> Price:
+    return request.measured or PRICES.get(budget.price)
+
+
+def _within(graph: ChannelGraph, price: Price, budget: Budget, family: Family, rounded: Rounding) -> Ids:
     """Return the first member of a family that costs no more than the budget once it is rounded."""
-    price = PRICES.get(budget.price)
     price_of = price.of(graph)
     dense = float(price_of(kept_units(graph)[None])[0])
     cheapest = np.inf
@@ -133,12 +176,13 @@ def _distinct(family: Family, rounded: Rounding) -> Iterator[Ids]:
         yield members[[0, *changed]]
 
 
-def _out_of_reach(budget: Budget, cheapest: float, dense: float, unit: str) -> UsageError:
+def _out_of_reach(budget: Budget, cheapest: float, dense: float, unit: str, why: str = "") -> UsageError:
     asked, found = budget.amount, f"keeps {cheapest / dense:.3f}"
     if budget.absolute is not None:
         asked, found = f"{_amount(budget.absolute)} {unit}", f"costs {_amount(cheapest)} {unit}"
     return UsageError(
-        f"--{budget.price} {asked} is out of reach: the smallest allowed network {found}",
+        f"--{budget.price} {asked} is out of reach: the smallest allowed network {found}"
+        + (f", most of it for {why}" if why else ""),
         "raise the target, allow more with --max-rate, or protect fewer layers with --keep.",
     )
 

@@ -1,11 +1,15 @@
 """What the user asks for, before it is resolved against a channel graph."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from compressor.rates.targets import Published, Target
 
-Scope = Literal["global", "uniform"]
+if TYPE_CHECKING:
+    from compressor.rates.prices import Price
+
+Scope = Literal["global", "uniform", "worth"]
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +18,9 @@ class PruneRequest:
 
     Attributes:
         target: what the cut aims at.
-        scope: ``uniform`` removes the same share everywhere, ``global`` ranks all units together; a published
-            string says itself what it removes where.
+        scope: ``uniform`` removes the same share everywhere, ``global`` ranks all units together, ``worth``
+            keeps the most importance that a budget buys; a published string says itself what it removes
+            where.
         round_to: widths become multiples of this.
         protect: glob patterns of modules whose groups stay whole.
         own_rates: (glob pattern, rate) of modules whose groups lose this share, whatever the target asks of
@@ -23,6 +28,7 @@ class PruneRequest:
         max_rate: no group loses more than this share under a budget or a global ranking.
         allow_inexact: also prune groups whose removal changes what survives.
         waiting: names of groups that stay whole for now.
+        measured: the price that a budget is in, where it is in no registry: a table that was measured.
     """
 
     target: Target
@@ -33,6 +39,7 @@ class PruneRequest:
     max_rate: float = 0.9
     allow_inexact: bool = False
     waiting: tuple[str, ...] = ()
+    measured: "Price | None" = None
 
     def describe(self) -> str:
         """Return target, scope and rounding in words, as a manifest notes them."""

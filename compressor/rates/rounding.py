@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import gcd
+from typing import Final
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from compressor.base.errors import UsageError
 from compressor.channels.components import Ids
 from compressor.channels.cost import kept_units
 from compressor.channels.graph import ChannelGraph
+
+_MOST_LEVELS: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,13 @@ class Rounding:
             return kept
         nearest = np.maximum(1, np.floor(kept / self.steps + 0.5)).astype(np.int64) * self.steps
         return np.where(kept < self.sizes, np.minimum(nearest, self.sizes), kept)
+
+    def levels(self, index: int, max_rate: float) -> Ids:
+        """Return the units that a group may keep, ascending, at most `_MOST_LEVELS` besides all of them."""
+        size, step = int(self.sizes[index]), int(self.steps[index])
+        least = max(1, -(-round(size * (1 - max_rate)) // step)) * step
+        apart = step * max(1, -(-(size - least) // (step * _MOST_LEVELS)))
+        return np.array([*range(size, min(least, size) - 1, -apart)][::-1], dtype=np.int64)
 
 
 def rounding(graph: ChannelGraph, round_to: int) -> Rounding:

@@ -81,6 +81,13 @@ class Budget:
                 f"--{self.price} {self.absolute} is no amount", "give a finite number above 0, or a share."
             )
 
+    def limit(self, dense: float) -> float:
+        """Return the most that may be paid, given the price before the cut."""
+        if self.absolute is not None:
+            return self.absolute
+        assert self.fraction is not None
+        return self.fraction * dense
+
     def _given(self) -> str:
         return "neither is" if self.fraction is None else "both are"
 

@@ -7,7 +7,6 @@ first, no other provider may take a node, and the provider that the session repo
 Engines are built for the shapes that arrive: the first run of a larger batch than any before builds again.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import onnx
 import onnxruntime
 
 from compressor.base.errors import BackendMissingError, CompressError, UsageError
+from compressor.base.files import user_cache
 from export.backends import BACKENDS, SessionOptions, require_device
 from export.backends.ort import PACKAGES, OrtSession
 from export.quiet import captured_output
@@ -60,7 +60,7 @@ class OrtTensorRtBackend:
             raise UsageError(f"{model} is not a file", "give the path of an .onnx file")
         require_device(self, options.device)
         source = OnnxSource.read(model)
-        root = self.cache or user_cache()
+        root = self.cache or user_cache("ort-tensorrt")
         folder = engine_folder(root, source, gpu_facts(options.cuda_index), trt.__version__)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return opened(source, provider_options(source, folder, options.cuda_index), options.device)
@@ -111,12 +111,6 @@ def engine_folder(root: Path, source: OnnxSource, gpu: GpuFacts, tensorrt: str) 
     """Return the folder for the engines of a model on a GPU; ONNX Runtime itself does not tell them apart."""
     parts = (source.sha256, gpu.name, gpu.compute_capability, gpu.driver, tensorrt, onnxruntime.__version__)
     return root / sha256("\n".join(parts).encode())[:16]
-
-
-def user_cache() -> Path:
-    """Return the user's cache folder for engines."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "compress" / "ort-tensorrt"
 
 
 def linked_major(library: Path) -> int | None:

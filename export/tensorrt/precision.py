@@ -51,8 +51,8 @@ def precision_share(inspector_json: str) -> dict[str, float]:
     Raises:
         CompressError: the text is not such a document, or lists no layer.
     """
-    layers = _layers(inspector_json)
-    counted = Counter(_layer_type(layer) for layer in layers)
+    layers = layers_of(inspector_json)
+    counted = Counter(layer_type(layer) for layer in layers)
     return {name: count / len(layers) for name, count in counted.most_common()}
 
 
@@ -84,7 +84,12 @@ def require_precision(share: Mapping[str, float], precision: str, least: float) 
         )
 
 
-def _layers(text: str) -> list[Any]:
+def layers_of(text: str) -> list[Any]:
+    """Return the layers that the inspector's answer lists.
+
+    Raises:
+        CompressError: the text is no such document, or lists no layer.
+    """
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -95,7 +100,8 @@ def _layers(text: str) -> list[Any]:
     return layers
 
 
-def _layer_type(layer: object) -> str:
+def layer_type(layer: object) -> str:
+    """Return the type that a layer computes in, ``unknown`` where nothing tells."""
     if not isinstance(layer, dict):  # only the name, where the engine was built without detailed verbosity
         return _UNKNOWN
     types = [_tensor_type(t) for key in ("Inputs", "Outputs") for t in layer.get(key) or ()]

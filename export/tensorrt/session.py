@@ -7,8 +7,8 @@ oldest is dropped when there are too many.
 
 from __future__ import annotations  # types of a module that may not be installed
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from compressor.base.errors import CompressError
@@ -16,7 +16,10 @@ from export.session import Array, Feed, Session
 from export.tensorrt import api as trt
 from export.tensorrt.device import Buffer, Device, Launch, Shape
 from export.tensorrt.load import EngineOptions, OpenEngine
+from export.tensorrt.profiler import LayerTimes, Times, profiler_into
 from export.tensorrt.tensors import EngineTensor, engine_inputs, engine_outputs
+
+Told = Callable[[int, int], None]
 
 MOST_SHAPES: Final = 16
 """Combinations of input shapes that are kept ready."""
@@ -71,7 +74,43 @@ class EngineSession(Session):
             self._prepared[shapes] = self._prepare(opened, dict(zip(self.input_names, shapes, strict=True)))
         return self._prepared[shapes]
 
+    def layer_times(self, feed: Feed, calls: int, told: Told = lambda done, total: None) -> LayerTimes:
+        """Run an input several times with TensorRT's profiler attached, layer by layer.
+
+        Args:
+            feed: the input.
+            calls: that are counted, after one that is not.
+            told: how many were made, out of how many.
+
+        Raises:
+            CompressError: TensorRT fails.
+        """
+        opened, times = self._opened, Times()
+        assert opened is not None
+        profiler = profiler_into(times)  # the context keeps a bare pointer to it
+        with self._gpu.active():
+            bound = self._bound(opened, {name: feed[name].shape for name in self.input_names})
+            for name, buffer in bound.inputs.items():
+                buffer.upload(feed[name])
+            bound.context.profiler = profiler
+            for call in range(calls):
+                times.begin()
+                bound.launch()
+                self._gpu.synchronize()
+                told(call + 1, calls)
+            inspector = opened.log.need(
+                opened.engine.create_engine_inspector(), "create_engine_inspector", _FAULT
+            )
+            inspector.execution_context = bound.context
+            inspected = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+        return LayerTimes(calls=times.calls, inspected=inspected)
+
     def _prepare(self, opened: OpenEngine, shapes: Mapping[str, Shape]) -> _Prepared:
+        bound = self._bound(opened, shapes)
+        return replace(bound, launch=self._recorded(bound.launch)) if self._options.cuda_graphs else bound
+
+    def _bound(self, opened: OpenEngine, shapes: Mapping[str, Shape]) -> _Prepared:
+        """Return buffers and context after one call, which is enqueued layer by layer."""
         context = shaped_context(opened, self._gpu, shapes)
         inputs = {t.name: self._gpu.buffer(shapes[t.name], t.dtype) for t in self._inputs}
         outputs = {t.name: self._gpu.buffer(_output_shape(context, t), t.dtype) for t in self._outputs}
@@ -84,8 +123,7 @@ class EngineSession(Session):
 
         enqueue()  # the first call may allocate and load kernels, which a recording must not
         self._gpu.synchronize()
-        launch = self._recorded(enqueue) if self._options.cuda_graphs else enqueue
-        return _Prepared(context=context, inputs=inputs, outputs=outputs, launch=launch)
+        return _Prepared(context=context, inputs=inputs, outputs=outputs, launch=enqueue)
 
     def _recorded(self, enqueue: Launch) -> Launch:
         try:

@@ -45,6 +45,7 @@ class Subject:
         backend: runtime.
         precision: of the file.
         block: channels that activations are kept in blocks of; 0 where they are not.
+        multiple: channels that widths should be multiples of; 1 where any will do.
         call_ms: shortest whole call without the profiler.
         probes: measures layers by themselves.
     """
@@ -53,6 +54,7 @@ class Subject:
     backend: str
     precision: str
     block: int
+    multiple: int
     call_ms: float
     probes: Probes
 
@@ -68,8 +70,10 @@ class Subject:
 
     @cached_property
     def aligned(self) -> Aligned | None:
-        """What aligned widths would cost, measured once."""
-        return predict(self.nodes, self.block, self.probes) if self.blocked else None
+        """What aligned widths would cost, measured once; layers are measured in fp32 only."""
+        if self.multiple < 2 or self.precision != "fp32":
+            return None
+        return predict(self.nodes, self.multiple, self.probes)
 
 
 LintOf = Callable[[Subject], list[Lint]]

@@ -63,6 +63,13 @@ class Timed:
 class Profiler(Protocol):
     """A runtime that can say the time of its nodes."""
 
+    @property
+    def device(self) -> str:
+        """``cpu`` or ``cuda``: where it runs."""
+
+    def multiple(self, precision: str) -> int:
+        """Return the channels that widths should be multiples of on this machine; 1 where any will do."""
+
     def nodes(self, model: Path, feed: Mapping[str, Array], sampling: Sampling) -> tuple[Timed, ...]:
         """Run a file and return its nodes in the order of execution, those that took no time left out.
 

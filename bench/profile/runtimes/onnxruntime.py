@@ -17,6 +17,7 @@ from typing import Any, Final
 import onnx
 import onnxruntime
 
+from bench.profile.alignment import block_of
 from bench.profile.runtimes import PROFILERS, Array, Sampling, Shape, Timed
 from compressor.base.errors import UsageError
 from compressor.base.text import foreign
@@ -52,6 +53,12 @@ class Event:
 
 class OnnxRuntimeProfiler:
     """Times the nodes of ``.onnx`` files."""
+
+    device = "cpu"
+
+    def multiple(self, precision: str) -> int:
+        """Return the channels of a block; 1 where there is no blocked layout, as for fewer bits."""
+        return max(1, block_of()) if precision == "fp32" else 1
 
     def nodes(self, model: Path, feed: Mapping[str, Array], sampling: Sampling) -> tuple[Timed, ...]:
         """Run a file; see `bench.profile.runtimes.Profiler.nodes`."""

@@ -67,7 +67,7 @@ class Prune:
         asked = replace(asked, target=_read_by(arch, self.shot, asked.target))
         if self.turn is not None:
             asked = request_of_turn(asked, self.turn, trace(artifact.view, artifact.example()))
-        batches, data = _images(job, method)
+        batches, data = images_for(job, method)
         words = self.table.describe()
         small = prune(artifact, asked, method, batches, words=words, data=data, training=training)
         if self._last:
@@ -88,7 +88,7 @@ class Prune:
         return method_of(self.table.method, self.table.options, self.seed)
 
 
-def _images(job: Job, method: Method[object]) -> tuple[Batches | None, str]:
+def images_for(job: Job, method: Method[object]) -> tuple[Batches | None, str]:
     """Return the training images that a method looks at, and the name of their data set."""
     if not method.looks or job.spec is None:
         return None, ""

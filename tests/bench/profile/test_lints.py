@@ -32,9 +32,15 @@ def plain(kind: str, ms: float = 1.0, widths: tuple[int, ...] = (12,), **more: A
     return replace(node, **more)
 
 
-def found(rule: str, *nodes: Node, block: int = 8, precision: str = "fp32") -> list[Lint]:
+def found(rule: str, *nodes: Node, block: int = 8, multiple: int = 0, precision: str = "fp32") -> list[Lint]:
     subject = Subject(
-        nodes=nodes, backend="onnxruntime", precision=precision, block=block, call_ms=9.0, probes=PROBES
+        nodes=nodes,
+        backend="onnxruntime",
+        precision=precision,
+        block=block,
+        multiple=multiple or block,
+        call_ms=9.0,
+        probes=PROBES,
     )
     return LINTS.get(rule)(subject)
 
@@ -61,7 +67,7 @@ def test_widths_predict_what_rounding_gives() -> None:
     assert lint.ms == pytest.approx((3.0 - 1) + (4.0 - 1) + 0.5 + 0.25)
     assert "2 of 3 convolutions" in lint.what
     assert "--round-to 8" in lint.next
-    assert found("widths", *nodes, block=0) == found("widths", *nodes, precision="int8") == []
+    assert found("widths", *nodes, block=0) == found("widths", *nodes, multiple=1, precision="int8") == []
 
 
 def test_rounding_that_gains_nothing_is_not_recommended() -> None:
@@ -127,8 +133,19 @@ def test_layers_that_stayed_in_fp32() -> None:
 
 def test_the_most_to_save_comes_first_and_what_nobody_predicts_last() -> None:
     nodes = (conv(32, 41, 4.0), plain("MaxPool", widths=(28,)), *[plain("ReorderOutput", 0.1)] * 3)
-    subject = Subject(nodes, "onnxruntime", "fp32", 8, 9.0, PROBES)
+    subject = Subject(nodes, "onnxruntime", "fp32", 8, 8, 9.0, PROBES)
     assert [lint.kind for lint in found_in(subject)] == ["widths", "layout", "reorders", "block"]
+
+
+def test_odd_widths_of_a_runtime_without_blocks_are_predicted_in_fp32_and_counted_below() -> None:
+    nodes = (conv(32, 44, 4.0), conv(48, 32, 4.0))
+    (predicted,) = found("widths", *nodes, block=0, multiple=8)
+    assert predicted.ms == pytest.approx(3.0)
+    (counted,) = found("widths", *nodes, block=0, multiple=16, precision="int8")
+    assert counted.ms is None
+    assert "1 convolutions of this int8 file" in counted.what
+    assert found("widths", *nodes, block=0, multiple=1, precision="fp16") == []
+    assert found("layout", *nodes, block=0, multiple=8) == []
 
 
 @pytest.mark.parametrize(("width", "to"), [(41, 40), (44, 48), (7, 7), (12, 16), (9, 8)])

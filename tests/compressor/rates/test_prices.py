@@ -163,7 +163,7 @@ def test_the_decorator_adds_a_price_to_the_messages_and_the_command_line(
 
     code, text = said()
     assert code == 2
-    assert "--rates, --rate, --macs, --params, --budget stairs." in " ".join(text.split())
+    assert "--rates, --rate, --latency, --macs, --params, --budget stairs." in " ".join(text.split())
     code, text = said("--budget", "stairs=0.6")
     assert code == 0, text
 

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from compressor.base.errors import BackendMissingError, UsageError
+from compressor.base.files import user_cache
 from compressor.tasks.parity import compare
 from compressor.zoo.inputs import InputSpec
 from export.backends import BACKENDS, SessionOptions
@@ -24,7 +25,6 @@ from export.backends.ort_tensorrt import (
     mismatch,
     opened,
     provider_options,
-    user_cache,
 )
 from export.backends.pytorch import TorchSession
 from export.tensorrt.device import GpuFacts
@@ -167,9 +167,9 @@ def test_every_change_gets_engines_of_its_own(source: OnnxSource, tmp_path: Path
 
 def test_the_cache_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert user_cache().parent.parent == tmp_path
+    assert user_cache("ort-tensorrt").parent.parent == tmp_path
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert user_cache().is_relative_to(Path.home())
+    assert user_cache("ort-tensorrt").is_relative_to(Path.home())
 
 
 def test_a_tensorrt_that_onnxruntime_is_not_linked_to_is_named(tmp_path: Path) -> None:

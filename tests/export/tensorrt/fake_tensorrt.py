@@ -29,6 +29,7 @@ class Script:
     major: int = 10
     layer_info: str | None = None
     calls: list[tuple] = field(default_factory=list)
+    layer_ms: list[float] = field(default_factory=lambda: [0.5, 0.25, 1.0])  # what layers take, in turn
 
 
 script = Script()
@@ -241,10 +242,16 @@ class EngineInspector:
             v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.output, *graph.value_info)
         }
         known = self.execution_context is not None
+        shapes = {
+            v.name: [d.dim_value or 2 for d in v.type.tensor_type.shape.dim]
+            for v in (*graph.input, *graph.output, *graph.value_info)
+        }
+        self._shapes = shapes if known else {name: [-1] for name in shapes}
         layers = [
             {
                 "Name": node.name,
-                "LayerType": node.op_type,
+                "LayerType": {"Conv": "CaskConvolution", "Gemm": "gemm"}.get(node.op_type, node.op_type),
+                "Metadata": f"[ONNX Layer: {node.name}]\x1f[ONNX Layer: fused | scope (function)]",
                 "Inputs": [self._tensor(name, types[name], known) for name in node.input if name in types],
                 "Outputs": [self._tensor(name, types[name], known) for name in node.output],
             }
@@ -255,12 +262,23 @@ class EngineInspector:
 
     def _tensor(self, name, elem_type, known):
         _, plain, words = _TYPES[elem_type]
+        common = {"Name": name, "Dimensions": self._shapes[name]}
         if script.major == 10:
-            return {"Name": name, "Format/Datatype": words if known else "N/A due to dynamic shapes"}
-        return {"Name": name, "Datatype": plain, "Format": "Row major linear"}
+            return {**common, "Format/Datatype": words if known else "N/A due to dynamic shapes"}
+        return {**common, "Datatype": plain, "Format": "Row major linear"}
+
+
+class IProfiler:
+    def __init__(self):
+        pass
+
+    def report_layer_time(self, layer_name, ms):
+        raise NotImplementedError
 
 
 class IExecutionContext:
+    profiler = None
+
     def __init__(self, engine):
         self._engine = engine
         self._shapes = {}
@@ -294,6 +312,8 @@ class IExecutionContext:
         names = [v.name for v in self._engine._model.graph.output]
         for name, value in zip(names, self._engine._session.run(names, feed), strict=True):
             self._memory(name)[...] = value
+        for number, node in enumerate(self._engine._model.graph.node if self.profiler else ()):
+            self.profiler.report_layer_time(node.name, script.layer_ms[number % len(script.layer_ms)])
         return self._engine._answer("execute_async_v3", True, False)
 
     def _memory(self, name):

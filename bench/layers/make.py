@@ -1,0 +1,53 @@
+"""From an exported dense model to its latency table."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.candidates import Candidate
+from bench.layers.cache import Cache
+from bench.layers.dense import Ran, run_dense
+from bench.layers.measure import measured
+from bench.layers.table import Entry, Key, LatencyTable, Where, numbered
+from bench.profile.probes import Probes
+from bench.profile.runtimes import profiler_of
+
+Say = Callable[[str], None]
+
+
+def measured_table(
+    name: str, candidate: Candidate, where: Where, *, say: Say, cache: Path | None = None
+) -> LatencyTable:
+    """Profile a dense model on this machine, and measure over widths what its layers were never measured at.
+
+    Args:
+        name: of the model.
+        candidate: an exported file.
+        where: this machine: `bench.layers.here.here`.
+        say: told how far it is.
+        cache: folder of earlier times; None is the user's.
+
+    Raises:
+        UsageError: the file does not run, or the backend cannot say the time of its nodes.
+        BackendMissingError: the runtime is not installed.
+    """
+    profiler = profiler_of(where.backend)
+    say(f"profiling {candidate.name}")
+    ran = run_dense(candidate, profiler, where.backend, threads=where.threads, batch=where.batch)
+    entries = _entries(ran, where, Probes(profiler=profiler, threads=where.threads), Cache(where, cache), say)
+    return LatencyTable(
+        model=name, where=where, call_ms=ran.call_ms,
+        parts=numbered(ran.parts, entries), entries=tuple(entries.values()),
+    )  # fmt: skip
+
+
+def _entries(ran: Ran, where: Where, probes: Probes, cache: Cache, say: Say) -> dict[Key, Entry]:
+    known = cache.read()
+    missing = [key for key in ran.keys if key not in known]
+
+    def told(done: int, total: int) -> None:
+        say(f"measuring layers over widths: {done} of {total}")
+
+    for entry in measured(missing, where.block, probes, told):
+        known[entry.key] = entry
+        cache.write(known)
+    return {key: known[key] for key in ran.keys}

@@ -1,0 +1,1 @@
+"""Widths chosen by measured latency: how near the target they come, and what they are worth."""
