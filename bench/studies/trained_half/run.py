@@ -4,8 +4,9 @@ ResNet-56 with its published weights on CIFAR-10, cut by ``surgeon`` to half of 
 2,048 training images, then distilled from the dense network over the whole training split. Nothing is held
 out and nothing is chosen: the last epoch counts, and the test images are scored once, at its end.
 
-A cycle is one cosine from ``RECIPE.lr`` to zero, about an hour and a half of one core. The first starts from the
-repaired network, a later one from what the last one left under ``examples/``, with its own order of images.
+A cycle is one cosine from ``RECIPE.lr`` to zero, about an hour and a half of one core. The first starts from
+the repaired network, a later one from what the last one left under ``examples/``, with its own order of
+images.
 Within a cycle a run that was stopped goes on after its last epoch: checkpoints lie under ``--work``.
 """
 
