@@ -25,5 +25,6 @@ def opened(data: Path, file: Path) -> Subject:
     subprocess.run([sys.executable, str(data / "unpack_cifar10.py"), str(file)], check=True)
     arch = find("resnet56_cifar")
     model = arch.build()
-    load_weights(model, data / "weights" / CHECKPOINTS[arch.name][0], arch)
-    return Subject(Artifact.of(model, arch), open_data(f"npz:{file}", arch.input))
+    weights = CHECKPOINTS[arch.name][0]
+    load_weights(model, data / "weights" / weights, arch)
+    return Subject(Artifact.of(model, arch, weights), open_data(f"npz:{file}", arch.input))

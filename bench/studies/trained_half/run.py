@@ -40,6 +40,7 @@ from compressor.training import evaluate, fine_tune
 RESULTS: Final = results_of("trained_half")
 KEPT: Final = Path(__file__).parents[3] / "examples" / "resnet56-half"
 RATES: Final = "[0.]+[0.15]*2+[0.4]*27"
+METHOD: Final = f"surgeon, {RATES}"
 IMAGES: Final = 2048
 RECIPE: Final = Recipe(epochs=6, lr=0.02, batch_size=128, weight_decay=2e-4, distill=0.9)
 DATA: Final = "npz:cifar10.npz"
@@ -89,7 +90,7 @@ class Cycle:
         """Return the network as it is cut and repaired."""
         dense, data = self.subject.dense, self.subject.data
         request = PruneRequest(target=Published(RATES, "coring"))
-        small = prune(dense, request, method_of("surgeon", {}, 0), calibration(data), words=DATA)
+        small = prune(dense, request, method_of("surgeon", {}, 0), calibration(data), words=METHOD)
         settings = RepairSettings(images=IMAGES)
         return repair(dense, small, repair_images(data, IMAGES), settings=settings, say=say)
 
@@ -101,7 +102,9 @@ class Cycle:
         data = self.subject.data.unvalidated()
         fine_tune(model, data, recipe, run_dir=folder, teacher=teacher, resume=True)
         module = model.to(memory_format=torch.contiguous_format)
-        return replace(start, module=module, manifest=replace(start.manifest, recipe=recipe, data=DATA))
+        came_from = self.subject.dense.manifest.weights_from
+        papers = replace(start.manifest, recipe=recipe, data=DATA, weights_from=came_from, method=METHOD)
+        return replace(start, module=module, manifest=papers)
 
 
 def main() -> None:

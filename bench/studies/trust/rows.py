@@ -1,0 +1,249 @@
+"""The rows of the table: each does what was found to fall short, and says in words if it still does."""
+
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from PIL import Image
+
+from bench.studies.trust.shell import NET, Shell, unsaid
+
+Row = Callable[[Shell], str]
+ROWS: Final[dict[str, Row]] = {}
+_WAIT_S: Final = 90
+
+
+def row(name: str) -> Callable[[Row], Row]:
+    """Return a decorator that adds a row."""
+
+    def add(found: Row) -> Row:
+        ROWS[name] = found
+        return found
+
+    return add
+
+
+def _names(arch: str, **arguments: Any) -> Callable[[dict[str, Any]], None]:
+    def change(papers: dict[str, Any]) -> None:
+        papers["arch"], papers["arch_kwargs"] = arch, arguments
+
+    return change
+
+
+@row("1 artifact that names os:system")
+def system(shell: Shell) -> str:
+    """Nothing is executed."""
+    shell.manifest(shell.artifact(), _names("os:system", command="touch pwned"))
+    shell.run("eval", "a", "--data", "digits")
+    return "the command in it was executed" if (shell.place / "pwned").exists() else ""
+
+
+@row("1 artifact that names shutil:rmtree")
+def rmtree(shell: Shell) -> str:
+    """Nothing is removed."""
+    (shell.place / "victim").mkdir()
+    shell.manifest(shell.artifact(), _names("shutil:rmtree", path="victim"))
+    shell.run("eval", "a", "--data", "digits")
+    return "" if (shell.place / "victim").exists() else "a folder was removed"
+
+
+@row("1 artifact that names a module of the current folder")
+def module(shell: Shell) -> str:
+    """Nothing is imported."""
+    shell.write({"mine.py": "open('pwned', 'w')\n"})
+    shell.manifest(shell.artifact(), _names("mine:build"))
+    shell.run("eval", "a", "--data", "digits")
+    return "the module was imported" if (shell.place / "pwned").exists() else ""
+
+
+@row("1 names with markup")
+def markup(shell: Shell) -> str:
+    """Names are shown as they are."""
+    (shell.place / "a[").mkdir()
+    for name in ("m[red]x.onnx", "a[/b].onnx"):
+        shutil.copy(shell.models["fp32"], shell.place / name)
+    done = shell.run("bench", "m[red]x.onnx", "a[/b].onnx", "--batch", "1", "--seconds", "0.2")
+    shown = "".join(done.stdout.split())
+    return unsaid(done) or ("" if "m[red]x" in shown else "m[red]x is not shown as it is")
+
+
+@row("1 names with line breaks in model cards")
+def headings(shell: Shell) -> str:
+    """No name makes a heading."""
+    from torchvision.models import resnet18
+
+    name = "w\n# Forged.pth"
+    torch.save(resnet18().state_dict(), shell.place / name)
+    shell.run("prune", "resnet18", "--rate", "0.5", "--weights", name, "-o", "out")
+    card = shell.place / "out" / "README.md"
+    lines = card.read_text().splitlines() if card.exists() else []
+    return (
+        "the card has a heading of the name's" if any(line.startswith("# Forged") for line in lines) else ""
+    )
+
+
+@row("2 bench of two sizes of input")
+def sizes(shell: Shell) -> str:
+    """Different inputs are refused, or said."""
+    done = shell.run("bench", "squeezenet1_1", str(shell.models["fp32"]), "--batch", "1", "--seconds", "0.2")
+    compared = done.returncode == 0 and ("faster" in done.stdout or "slower" in done.stdout)
+    same = "32x32" in done.stderr + done.stdout
+    return "224x224 was compared with 32x32" if compared and not same else ""
+
+
+@row("2 precision of an fp16 file")
+def precision(shell: Shell) -> str:
+    """It says fp16."""
+    done = shell.run("bench", str(shell.models["fp16"]), "--batch", "1", "--seconds", "0.2", "--json")
+    return "it says fp32" if '"precision": "fp32"' in done.stdout else ""
+
+
+@row("2 a model of 1000 classes on 10")
+def classes(shell: Shell) -> str:
+    """It is refused."""
+    for split in ("train", "val"):
+        for number in range(10):
+            folder = shell.place / "pictures" / split / f"c{number}"
+            folder.mkdir(parents=True)
+            for picture in range(2):
+                Image.fromarray(np.full((40, 40, 3), 20 * number + picture, np.uint8)).save(
+                    folder / f"{picture}.png"
+                )
+    done = shell.run("eval", "squeezenet1_1", "--data", "imagefolder:pictures")
+    return "scored without a word" if done.returncode == 0 and "class" not in done.stderr else ""
+
+
+@row("2 NaN in JSON")
+def not_a_number(shell: Shell) -> str:
+    """It is an error with a sentence."""
+    state = torch.load(shell.models["weights"], weights_only=True)
+    state["fc.bias"][:] = float("nan")
+    torch.save(state, shell.place / "nan.pth")
+    done = shell.run("eval", NET, "--weights", "nan.pth", "--data", "digits", "--json")
+    return "NaN was printed as JSON" if "NaN" in done.stdout else unsaid(done)
+
+
+@row("4 a second run in the same folder")
+def second(shell: Shell) -> str:
+    """The first one's record stays."""
+    shell.write(
+        {"r.toml": '[model]\narch = "resnet20_cifar"\n[prune]\nrate = 0.5\n[training]\nepochs = 40\n'}
+    )
+    words = ("run", "r.toml", "--data", "digits", "-o", "out")
+    first = shell.start(*words)
+    record = shell.place / "out" / "run.json"
+    try:
+        _until(record.exists)
+        time.sleep(2)
+        shell.run(*words, "--set", "lr=0.5")
+        return "" if record.exists() else "the second one deleted run.json of the first"
+    finally:
+        first.kill()
+        first.wait()
+
+
+@row("4 temporary folders after a kill")
+def left(shell: Shell) -> str:
+    """The next start removes what a killed one left."""
+    words = ("bench", str(shell.artifact()), str(shell.artifact("b")), "--batch", "1", "--seconds")
+    process = shell.start(*words, "30")
+    temporary = shell.place / "tmp"
+    _until(lambda: any("compress" in path.name for path in temporary.iterdir()))
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    stayed = {path.name for path in temporary.iterdir() if "compress" in path.name}
+    shell.run(*words, "0.2")
+    kept = [name for name in stayed if (temporary / name).exists()]
+    return f"{len(kept)} temporary folders stayed" if kept else ""
+
+
+@row("4 SIGTERM")
+def terminated(shell: Shell) -> str:
+    """It ends like Ctrl-C, with a sentence on how to go on."""
+    process = shell.start(
+        "finetune", str(shell.artifact()), "--data", "digits", "--epochs", "60", "-o", "out"
+    )
+    log = shell.place / "log"
+    _until(lambda: "epoch" in log.read_text())
+    process.send_signal(signal.SIGTERM)
+    status = process.wait(_WAIT_S)
+    return "" if status == 130 else f"it ended with {status} and said nothing"
+
+
+@row("6 export.py in the current folder")
+def shadowed(shell: Shell) -> str:
+    """It is not imported."""
+    shell.write({"export.py": "raise SystemExit(7)\n"})
+    done = shell.run("bench", str(shell.models["fp32"]), "--batch", "1", "--seconds", "0.2")
+    return "the user's export.py was run" if done.returncode == 7 else unsaid(done)
+
+
+def _until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + _WAIT_S
+    while time.monotonic() < end:
+        if true():
+            return
+        time.sleep(0.1)
+
+
+def _mistake(name: str, *words: str, setup: Callable[[Path], None] = lambda place: None) -> None:
+    def tried(shell: Shell) -> str:
+        setup(shell.place)
+        given = {"FP32": str(shell.models["fp32"]), "ARTIFACT": str(shell.models["artifact"])}
+        return unsaid(shell.run(*(given.get(word, word) for word in words)))
+
+    ROWS[f"5 {name}"] = tried
+
+
+def _state(**entries: Any) -> Callable[[Path], None]:
+    return lambda place: torch.save(entries, place / "w.pth")
+
+
+def _integers(place: Path) -> None:
+    torch.save({1: torch.zeros(2), 2: torch.zeros(2)}, place / "w.pth")
+
+
+def _deep(place: Path) -> None:
+    (place / "a").mkdir()
+    (place / "a" / "manifest.json").write_text("[" * 100_000)
+    (place / "a" / "model.safetensors").write_bytes(b"")
+
+
+_TRAIN: Final = ("--data", "digits", "--epochs", "1", "-o", "out")
+_mistake("--device meta", "finetune", "ARTIFACT", *_TRAIN, "--device", "meta")
+_mistake("--device mps", "eval", "ARTIFACT", "--data", "digits", "--device", "mps")
+_mistake("bench --device tpu", "bench", "FP32", "--device", "tpu")
+_mistake("--classes 0", "prune", NET, "--rate", "0.5", "--classes", "0", "--dry-run")
+_mistake("a seed out of range", "prune", NET, "--rate", "0.5", "--seed", "-1", "--dry-run")
+_mistake("100 000 threads", "bench", "FP32", "--threads", "100000", "--seconds", "0.2")
+_mistake("a huge input", "prune", "resnet18", "--rate", "0.5", "--input", "3x1000000x1000000", "--dry-run")
+_mistake("a huge batch", "bench", "FP32", "--batch", "1000000000")
+_mistake("a huge data set", "eval", "ARTIFACT", "--data", "synthetic:1000000000000")
+_mistake("a billion rates", "prune", NET, "--rates", "[0.]*1000000000", "--dry-run")
+_mistake("integer keys", "prune", NET, "--rate", "0.5", "--weights", "w.pth", "--dry-run", setup=_integers)
+_mistake(
+    "sparse tensors", "prune", NET, "--rate", "0.5", "--weights", "w.pth", "--dry-run",
+    setup=_state(**{"fc.weight": torch.eye(10).to_sparse()}),
+)  # fmt: skip
+_mistake(
+    "complex tensors", "prune", NET, "--rate", "0.5", "--weights", "w.pth", "--dry-run",
+    setup=_state(**{"fc.bias": torch.zeros(10, dtype=torch.complex64)}),
+)  # fmt: skip
+_mistake("a deep manifest", "eval", "a", "--data", "digits", setup=_deep)
+_mistake("a long path", "eval", "x" * 5000, "--data", "digits")
+_mistake("a full disk", "bench", "FP32", "--batch", "1", "--seconds", "0.2", "-o", "/dev/full")
+
+
+@row("5 export of a model by name")
+def by_name(shell: Shell) -> str:
+    """It is exported, or told what to do."""
+    done = shell.run("export", NET, "-o", "named.onnx")
+    return (
+        f"exit code {done.returncode}: {done.stderr.strip()[-120:]}" if done.returncode == 1 else unsaid(done)
+    )
