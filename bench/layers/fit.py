@@ -12,6 +12,7 @@ from bench.comparison import BenchReport
 from bench.layers.aim import TOLERANCE, Aim, Reached, Trial
 from bench.layers.here import here
 from bench.layers.make import measured_table
+from bench.layers.names import own_names
 from bench.layers.price import Latency
 from bench.layers.table import LatencyTable, Where
 from bench.measure import MeasureSettings
@@ -81,7 +82,8 @@ class Ground:
         """Return the table of the model before the cut: the one that is named, or a new one."""
         if self.known is not None:
             return self.known
-        return measured_table(source.manifest.arch, before, self.where, say=self.say, cache=self.cache)
+        model, names = source.manifest.arch, own_names(source)
+        return measured_table(model, before, self.where, names, say=self.say, cache=self.cache)
 
     def compared(self, before: Candidate, after: Candidate) -> tuple[Speedup, float]:
         """Return the speed-up of a model, measured beside the one before, and that one's milliseconds."""

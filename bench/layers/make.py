@@ -1,13 +1,15 @@
 """From an exported dense model to its latency table."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from bench.candidates import Candidate
 from bench.layers.cache import Cache
 from bench.layers.dense import Ran, run_dense
 from bench.layers.measure import measured
-from bench.layers.table import Entry, Key, LatencyTable, Where, numbered
+from bench.layers.names import Names
+from bench.layers.table import Entry, Key, LatencyTable, Part, Where, numbered
 from bench.profile.probes import Probes
 from bench.profile.runtimes import profiler_of
 
@@ -15,14 +17,15 @@ Say = Callable[[str], None]
 
 
 def measured_table(
-    name: str, candidate: Candidate, where: Where, *, say: Say, cache: Path | None = None
+    model: str, candidate: Candidate, where: Where, names: Names, *, say: Say, cache: Path | None = None
 ) -> LatencyTable:
     """Profile a dense model on this machine, and measure over widths what its layers were never measured at.
 
     Args:
-        name: of the model.
-        candidate: an exported file.
+        model: its name.
+        candidate: its exported file.
         where: this machine: `bench.layers.here.here`.
+        names: of modules in the file -> of the model's, where they differ.
         say: told how far it is.
         cache: folder of earlier times; None is the user's.
 
@@ -35,9 +38,15 @@ def measured_table(
     ran = run_dense(candidate, profiler, where.backend, threads=where.threads, batch=where.batch)
     entries = _entries(ran, where, Probes(profiler=profiler, threads=where.threads), Cache(where, cache), say)
     return LatencyTable(
-        model=name, where=where, call_ms=ran.call_ms,
-        parts=numbered(ran.parts, entries), entries=tuple(entries.values()),
+        model=model, where=where, call_ms=ran.call_ms,
+        parts=tuple(_renamed(part, names) for part in numbered(ran.parts, entries)),
+        entries=tuple(entries.values()),
     )  # fmt: skip
+
+
+def _renamed(part: Part, names: Names) -> Part:
+    makers = tuple(names.get(maker, maker) for maker in part.makers)
+    return replace(part, module=names.get(part.module, part.module), makers=makers)
 
 
 def _entries(ran: Ran, where: Where, probes: Probes, cache: Cache, say: Say) -> dict[Key, Entry]:

@@ -8,12 +8,14 @@ from bench.candidates import Candidate
 from bench.environment import environment
 from bench.layers.here import here
 from bench.layers.make import measured_table
+from bench.layers.names import own_names
 from bench.layers.show import shown
 from bench.layers.table import LatencyTable
 from bench.profile.document import notes_of, profiles_to_json
 from bench.profile.run import Profile, ProfileSettings, profiles_of
 from bench.profile.runtimes import profiler_of
 from bench.profile.table import tables
+from compressor.artifact import Artifact
 from compressor.base.documents import write_json
 from compressor.base.errors import UsageError
 from compressor.base.files import require_free, scratch
@@ -54,12 +56,16 @@ def run(request: Request) -> None:
         raise UsageError(f"{foreign(names[0])} twice", "give two models, or one.")
     require_device(BACKENDS.get(request.backend), profiler_of(request.backend).device)
     with owned(request.save) if request.save else nullcontext(), scratch() as folder:
-        candidates = _candidates(request, folder)
+        sources = request.models.sources()
+        candidates = [
+            request.models.candidate(name, source, request.backend, folder)
+            for name, source in sources.items()
+        ]
         profiles = _profiled(request, candidates)
         document = profiles_to_json(profiles, environment())
         if request.save:
             write_json(request.save, document)
-        layers = _table(request, candidates[0]) if request.table else None
+        layers = _table(request, sources[names[0]], candidates[0]) if request.table else None
     if request.json:
         output.print_json(document)
     else:
@@ -67,18 +73,14 @@ def run(request: Request) -> None:
         output.show(*tables(profiles, request.rows), *over_widths, *notes_of(profiles))
 
 
-def _candidates(request: Request, folder: Path) -> list[Candidate]:
-    models, sources = request.models, request.models.sources()
-    return [models.candidate(name, source, request.backend, folder) for name, source in sources.items()]
-
-
-def _table(request: Request, model: Candidate) -> LatencyTable:
+def _table(request: Request, source: Path | Artifact, model: Candidate) -> LatencyTable:
     """Measure the layers of a model over widths, and write the table."""
     assert request.table is not None
     where = here(
         request.backend, threads=request.models.threads, batch=request.batch, precision=model.precision
     )
-    table = measured_table(model.name, model, where, say=output.say)
+    known = own_names(source) if isinstance(source, Artifact) else {}
+    table = measured_table(model.name, model, where, known, say=output.say)
     table.save(request.table)
     return table
 

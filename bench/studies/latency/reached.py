@@ -10,6 +10,7 @@ from typing import Final
 from bench.candidates import candidate
 from bench.layers.here import here
 from bench.layers.make import measured_table
+from bench.layers.names import own_names
 from bench.layers.price import Latency
 from bench.studies.common.cells import say
 from bench.studies.latency.cells import DETECTORS, Cell, Row, aim_at, cut_to, dense
@@ -55,10 +56,10 @@ def table(cell: Cell) -> Row:
         before = candidate("before", artifact, backend, room, threads=cell.threads, say=say)
         start = time.perf_counter()
         where = here("onnxruntime", threads=cell.threads, batch=1)
-        made = measured_table(cell.model, before, where, say=say, cache=room)
+        made = measured_table(cell.model, before, where, own_names(artifact), say=say, cache=room)
         took = time.perf_counter() - start
         start = time.perf_counter()
-        measured_table(cell.model, before, where, say=say, cache=room)
+        measured_table(cell.model, before, where, own_names(artifact), say=say, cache=room)
         again = time.perf_counter() - start
     start = time.perf_counter()
     request = PruneRequest(

@@ -45,7 +45,7 @@ def speed(cell: Cell) -> Row:
         backend = BACKENDS.get("onnxruntime")
         models = [candidate("dense", whole, backend, room, threads=cell.threads, say=say)]
         where = here("onnxruntime", threads=cell.threads, batch=1)
-        price = Latency(table=measured_table(MODEL, models[0], where, say=say))
+        price = Latency(table=measured_table(MODEL, models[0], where, {}, say=say))
         macs = {"dense": whole.manifest.cost_after.macs}
         for row, rates in STRINGS.items():
             for name, module in _row(whole, rates, price).items():

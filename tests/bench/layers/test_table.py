@@ -126,12 +126,20 @@ def test_a_measurement_bends_the_price(graph: ChannelGraph) -> None:
 def test_a_table_of_another_model_is_refused(graph: ChannelGraph) -> None:
     strange = replace(TABLE, parts=(Part(module="backbone", operator="Conv", ms=1.0),))
     wide = replace(ENTRY, grid=replace(ENTRY.grid, out=(16, 48)))
+    narrow = replace(ENTRY, grid=replace(ENTRY.grid, out=(8, 24)))
     for table, why in (
         (strange, "none of the model's layers"),
         (replace(TABLE, entries=(wide,)), "48 channels"),
+        (replace(TABLE, entries=(narrow,)), "24 channels"),
     ):
         with pytest.raises(UsageError, match=why):
             Latency(table=table).of(graph)
+
+
+def test_a_width_that_was_padded_by_the_export_is_the_same_layer(graph: ChannelGraph) -> None:
+    padded = replace(ENTRY, grid=replace(ENTRY.grid, out=(16, 40)))
+    price = Latency(table=replace(TABLE, entries=(padded,))).of(graph)
+    assert price(kept_units(graph)[None])[0] == pytest.approx(24.0)
 
 
 def test_a_table_can_be_looked_at() -> None:
