@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -198,27 +197,33 @@ def _until(true: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def _mistake(name: str, *words: str, setup: Callable[[Path], None] = lambda place: None) -> None:
+def _mistake(name: str, *words: str, setup: Callable[[Shell], None] = lambda shell: None) -> None:
     def tried(shell: Shell) -> str:
-        setup(shell.place)
+        setup(shell)
         given = {"FP32": str(shell.models["fp32"]), "ARTIFACT": str(shell.models["artifact"])}
         return unsaid(shell.run(*(given.get(word, word) for word in words)))
 
     ROWS[f"5 {name}"] = tried
 
 
-def _state(**entries: Any) -> Callable[[Path], None]:
-    return lambda place: torch.save(entries, place / "w.pth")
+def _odd(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Shell], None]:
+    """Return what writes a checkpoint of which one tensor is not like the others."""
+
+    def write(shell: Shell) -> None:
+        state = torch.load(shell.models["weights"], weights_only=True)
+        torch.save({**state, "fc.weight": change(state["fc.weight"])}, shell.place / "w.pth")
+
+    return write
 
 
-def _integers(place: Path) -> None:
-    torch.save({1: torch.zeros(2), 2: torch.zeros(2)}, place / "w.pth")
+def _integers(shell: Shell) -> None:
+    torch.save({1: torch.zeros(2), 2: torch.zeros(2)}, shell.place / "w.pth")
 
 
-def _deep(place: Path) -> None:
-    (place / "a").mkdir()
-    (place / "a" / "manifest.json").write_text("[" * 100_000)
-    (place / "a" / "model.safetensors").write_bytes(b"")
+def _deep(shell: Shell) -> None:
+    (shell.place / "a").mkdir()
+    (shell.place / "a" / "manifest.json").write_text("[" * 100_000)
+    (shell.place / "a" / "model.safetensors").write_bytes(b"")
 
 
 _TRAIN: Final = ("--data", "digits", "--epochs", "1", "-o", "out")
@@ -226,24 +231,31 @@ _mistake("--device meta", "finetune", "ARTIFACT", *_TRAIN, "--device", "meta")
 _mistake("--device mps", "eval", "ARTIFACT", "--data", "digits", "--device", "mps")
 _mistake("bench --device tpu", "bench", "FP32", "--device", "tpu")
 _mistake("--classes 0", "prune", NET, "--rate", "0.5", "--classes", "0", "--dry-run")
-_mistake("a seed out of range", "prune", NET, "--rate", "0.5", "--seed", "-1", "--dry-run")
+_mistake("a seed out of range", "prune", NET, "--rate", "0.5", "--seed", str(2**70), "--dry-run")
 _mistake("100 000 threads", "bench", "FP32", "--threads", "100000", "--seconds", "0.2")
 _mistake("a huge input", "prune", "resnet18", "--rate", "0.5", "--input", "3x1000000x1000000", "--dry-run")
 _mistake("a huge batch", "bench", "FP32", "--batch", "1000000000")
-_mistake("a huge data set", "eval", "ARTIFACT", "--data", "synthetic:1000000000000")
+_mistake("a huge data set", "eval", "ARTIFACT", "--data", "synthetic:1000000000000x3x32x32")
 _mistake("a billion rates", "prune", NET, "--rates", "[0.]*1000000000", "--dry-run")
 _mistake("integer keys", "prune", NET, "--rate", "0.5", "--weights", "w.pth", "--dry-run", setup=_integers)
 _mistake(
     "sparse tensors", "prune", NET, "--rate", "0.5", "--weights", "w.pth", "--dry-run",
-    setup=_state(**{"fc.weight": torch.eye(10).to_sparse()}),
+    setup=_odd(torch.Tensor.to_sparse),
 )  # fmt: skip
 _mistake(
     "complex tensors", "prune", NET, "--rate", "0.5", "--weights", "w.pth", "--dry-run",
-    setup=_state(**{"fc.bias": torch.zeros(10, dtype=torch.complex64)}),
+    setup=_odd(lambda weight: weight.to(torch.complex64)),
+)  # fmt: skip
+_mistake(
+    "quantised tensors", "prune", NET, "--rate", "0.5", "--weights", "w.pth", "--dry-run",
+    setup=_odd(lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8)),
 )  # fmt: skip
 _mistake("a deep manifest", "eval", "a", "--data", "digits", setup=_deep)
 _mistake("a long path", "eval", "x" * 5000, "--data", "digits")
-_mistake("a full disk", "bench", "FP32", "--batch", "1", "--seconds", "0.2", "-o", "/dev/full")
+_mistake("an output that cannot be written", "finetune", "ARTIFACT", *_TRAIN[:-1], "/proc/none/out")
+_mistake(
+    "a report that cannot be written", "bench", "FP32", "--batch", "1", "--seconds", "0.2", "-o", "/dev/full"
+)
 
 
 @row("5 export of a model by name")

@@ -17,7 +17,7 @@ import torch
 from bench.studies.common.results import results_of
 from bench.studies.trust.rows import ROWS
 from bench.studies.trust.shell import NET, Shell
-from compressor.base.documents import write_json
+from compressor.base.documents import read_json, write_json
 from compressor.base.files import scratch
 from compressor.zoo import find
 
@@ -44,7 +44,8 @@ def main() -> None:
                 found[title][name] = ROWS[title](shell)
             verdicts = [f"{name}: {said or 'holds'}" for name, said in found[title].items()]
             print(f"{title}: {'; '.join(verdicts)}", flush=True)
-    write_json(RESULTS, {"schema_version": 1, "rows": found})
+    known = read_json(RESULTS)["rows"] if args.rows and RESULTS.exists() else {}
+    write_json(RESULTS, {"schema_version": 1, "rows": {**known, **found}})
     fell = {name: [row for row, said in found.items() if said[name]] for name in rooms}
     print(f"{len(fell['before'])} of {len(found)} fell short before, {len(fell['after'])} do now")
     sys.exit(bool(fell["after"]))
