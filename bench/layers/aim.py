@@ -13,6 +13,9 @@ from compressor.rates import Scope
 TOLERANCE: Final = 0.03
 """How far a measured time may be from the target, beyond its interval."""
 
+_WIDE: Final = 1.2
+"""An interval whose ends differ by this factor leaves room for a miss that matters."""
+
 _ASKED: Final = re.compile(r"([0-9.eE+-]+)\s*(ms)?")
 
 
@@ -149,4 +152,5 @@ class Reached:
         speedup = trial.speedup
         interval = f"{1 / speedup.high:.3f}..{1 / speedup.low:.3f}"
         words = f"{words}, measured {1 / speedup.value:.3f} ({interval}), {speedup.value:.2f}x"
-        return f"{words} on {self.aim.target}" + ("" if self.met else "; not met")
+        doubt = "; too noisy to be sure" if speedup.high > _WIDE * speedup.low else ""
+        return f"{words} on {self.aim.target}" + ("" if self.met else "; not met") + doubt

@@ -48,5 +48,9 @@ def test_what_was_reached_says_so() -> None:
     assert "measured 0.500 (0.488..0.513), 2.00x" in met.describe()
     assert not missed.met
     assert missed.describe().endswith("; not met")
+    noisy = Trial(predicted=0.5, speedup=Speedup(value=2.0, low=1.6, high=2.4))
+    unsure = Reached(aim=Aim(share=0.5), share=0.5, trials=(noisy,), kept=0)
+    assert unsure.met
+    assert unsure.describe().endswith("; too noisy to be sure")
     assert not planned.measured
     assert "not measured" in planned.describe()
