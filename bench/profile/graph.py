@@ -73,7 +73,7 @@ class Layer:
             return given[0] * math.prod(given[2:]) * elements
         if self.operator == "ConvTranspose":
             return taken[0] * math.prod(taken[2:]) * elements
-        return math.prod(given[:-1]) * elements
+        return math.prod(given) * self.in_channels  # one may be written as a convolution of 1x1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +160,11 @@ def _operators(kind: str) -> frozenset[str]:
 
 
 def _back_to(node: ir.Node, operators: frozenset[str]) -> ir.Node | None:
-    """Return the nearest node of these operators at or before ``node``; of none, the node itself."""
-    if not operators:
+    """Return the nearest node of these operators at or before ``node``; of none, the node itself.
+
+    A node that is a layer itself is meant, whatever it is called: TensorRT runs products as convolutions.
+    """
+    if not operators or (node.op_type in LAYERS and _weight(node) is not None):
         return node
     queue, seen = deque([node]), {node}
     for _ in range(_FAR):

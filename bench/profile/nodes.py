@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.profile.graph import Graph, Layer, Place
-from bench.profile.runtimes import Shape, Timed
+from bench.profile.runtimes import REORDERS, Shape, Timed
 
 _BYTES: Final = {"fp64": 8, "fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 _IMAGE: Final = 4
@@ -50,7 +50,7 @@ class Node:
     @property
     def reorders(self) -> bool:
         """Whether all it does is to arrange memory anew."""
-        return self.kind.startswith(("Reorder", "Reformat"))
+        return self.kind.startswith(REORDERS)
 
 
 def placed(timed: Sequence[Timed], graph: Graph) -> tuple[Node, ...]:

@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.profile.graph import Layer
-from bench.profile.runtimes import Profiler, Sampling, Shape, Timed
+from bench.profile.runtimes import REORDERS, Profiler, Sampling, Shape, Timed
 from compressor.base.files import scratch
 
 _OPSET: Final = 18
@@ -104,7 +104,7 @@ class Probes:
 def _ms_of(timed: Sequence[Timed], number: int) -> float:
     """Return the time of a convolution: its activation is fused into it, and what converts it is not it."""
     own = {f"c{number}", f"y{number}", f"z{number}"}
-    return sum(one.ms for one in timed if own & set(one.origin) and not one.kind.startswith("Reorder"))
+    return sum(one.ms for one in timed if own & set(one.origin) and not one.kind.startswith(REORDERS))
 
 
 def _convolutions(trials: Sequence[Trial]) -> onnx.ModelProto:

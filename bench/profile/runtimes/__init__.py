@@ -14,7 +14,21 @@ from compressor.base.registry import Registry
 from export.backends import BACKENDS, Array
 from export.session import Feed
 
-__all__ = ["PROFILERS", "Array", "Feed", "Profiler", "Progress", "Sampling", "Shape", "Timed", "profiler_of"]
+__all__ = [
+    "PROFILERS",
+    "REORDERS",
+    "Array",
+    "Feed",
+    "Profiler",
+    "Progress",
+    "Sampling",
+    "Shape",
+    "Timed",
+    "profiler_of",
+]
+
+REORDERS: Final = ("Reorder", "Reformat")
+"""How the kinds of nodes begin that only arrange memory anew."""
 
 Shape = tuple[int, ...]
 Progress = Callable[[int, int], None]

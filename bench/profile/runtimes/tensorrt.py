@@ -22,7 +22,10 @@ from export.tensorrt.session import EngineSession
 from export.tensorrt.settings import EngineSettings
 
 _NODES: Final = re.compile(r"\[ONNX Layer: ([^\]|]*?) *(?:\||\])")
-_WORDS: Final = {"gemm": "Gemm", "MatrixMultiply": "MatMul"}
+_JOINTS: Final = re.compile(r" \+ | \|\| ")
+_WORDS: Final = {
+    "gemm": "Gemm", "MatrixMultiply": "MatMul", "correlation": "Conv", "deconv": "ConvTranspose",
+}  # fmt: skip
 """TensorRT's words for what ONNX calls otherwise."""
 _MULTIPLES: Final = {"int8": 16}
 _MULTIPLE: Final = 8
@@ -34,8 +37,9 @@ def _opened(engine: Path) -> EngineSession:
     return backend.open(engine, SessionOptions(device="cuda"))
 
 
-def _built(source: Path, engine: Path) -> None:
-    build_engine(source, engine, EngineSettings(batches=(1, 1, 1)))
+def _built(source: Path, engine: Path, batch: int) -> None:
+    """Build a file for one batch; what it computes in is told layer by layer, and not asked for."""
+    build_engine(source, engine, EngineSettings(batches=(1, batch, batch), least_share=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,11 @@ class TensorRtProfiler:
 
     Attributes:
         open: opens an engine.
-        build: builds an ONNX file of a fixed batch.
+        build: builds an ONNX file for batches up to one.
     """
 
     open: Callable[[Path], EngineSession] = _opened
-    build: Callable[[Path, Path], None] = _built
+    build: Callable[[Path, Path, int], None] = _built
     device: str = "cuda"
 
     def multiple(self, precision: str) -> int:
@@ -61,7 +65,7 @@ class TensorRtProfiler:
             return self._timed(model, feed, sampling)
         with scratch() as folder:
             engine = folder / "model.engine"
-            self.build(model, engine)
+            self.build(model, engine, max((len(array) for array in feed.values()), default=1))
             return self._timed(engine, feed, sampling)
 
     def _timed(self, engine: Path, feed: Mapping[str, Array], sampling: Sampling) -> tuple[Timed, ...]:
@@ -87,7 +91,7 @@ def _node(name: str, ms: float, layer: Mapping[str, Any]) -> Timed:
         kind=_WORDS.get(kind, kind),
         ms=ms,
         precision=layer_type(layer),
-        origin=tuple(dict.fromkeys((*nodes, *outputs, *name.split(" + ")))),
+        origin=tuple(dict.fromkeys((*nodes, *outputs, *_JOINTS.split(name)))),
         inputs=_shapes(layer, "Inputs"),
         outputs=_shapes(layer, "Outputs"),
     )

@@ -3,6 +3,7 @@
 # ruff: noqa: F811 -- fixtures of another folder are imported, and named by parameters
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -33,8 +34,9 @@ def profiler(fake: ModuleType, gpu: HostDevice) -> TensorRtProfiler:
         with gpu.active():
             return EngineSession(load_engine(path, gpu, options), gpu, "cuda:0", options)
 
-    def build(source: Path, engine: Path) -> None:
-        build_engine(source, engine, EngineSettings(batches=(1, 2, 4)), device=gpu)  # type: ignore[arg-type]
+    def build(source: Path, engine: Path, batch: int) -> None:
+        settings = EngineSettings(batches=(1, batch, batch))
+        build_engine(source, engine, settings, device=gpu)  # type: ignore[arg-type]
 
     return TensorRtProfiler(open=opened, build=build)
 
@@ -44,7 +46,7 @@ def engine(profiler: TensorRtProfiler, nets: dict[int, Candidate], tmp_path: Pat
     source = nets[16].source
     assert isinstance(source, Path)
     (tmp_path / "net.onnx").write_bytes(source.read_bytes())
-    profiler.build(tmp_path / "net.onnx", tmp_path / "net.engine")
+    profiler.build(tmp_path / "net.onnx", tmp_path / "net.engine", 2)
     return tmp_path / "net.engine"
 
 
@@ -68,6 +70,17 @@ def test_layers_have_their_modules_channels_and_least_times(
     assert layers["fc"] == (16, 5, 2 * 16 * 5)
     assert {node.precision for node in nodes if node.layer} == {"fp32"}
     assert {node.ms for node in nodes} <= {0.25, 0.5, 1.0}
+
+
+def test_a_product_that_runs_as_a_convolution_is_the_layer_that_it_is(
+    profiler: TensorRtProfiler, engine: Path
+) -> None:
+    graph = graph_of(engine)
+    assert graph is not None
+    (fc,) = (one for one in nodes_of(profiler, engine) if one.kind == "Gemm")
+    posed = replace(fc, kind="CaskConvolution", inputs=((2, 16, 1, 1),), outputs=((2, 5, 1, 1),))
+    (node,) = placed([posed], graph)
+    assert (node.module, node.macs) == ("fc", 2 * 16 * 5)
 
 
 def test_the_smallest_of_all_calls_counts_and_calls_are_told_of(

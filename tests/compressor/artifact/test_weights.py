@@ -1,10 +1,12 @@
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from compressor.artifact.weights import built, load_weights, read_state
 from compressor.base.errors import UsageError
@@ -109,12 +111,17 @@ def _with(change: object) -> dict[str, object]:
     return state
 
 
+def _odd(change: Callable[[Tensor], Tensor]) -> dict[str, object]:
+    """Return a checkpoint that fits, of which one tensor is not like the others."""
+    return _with(lambda state: state.update({"fc.weight": change(state["fc.weight"])}))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ({0: torch.ones(1), 1: torch.ones(2)}, "no tensors with names"),
-        ({"w": torch.eye(3).to_sparse()}, "w is no plain tensor"),
-        ({"w": torch.ones(2, dtype=torch.complex64)}, "w is no plain tensor"),
+        (_odd(torch.Tensor.to_sparse), "fc.weight is no plain tensor"),
+        (_odd(lambda weight: weight.to(torch.complex64)), "fc.weight is no plain tensor"),
         ({"w\x1b[2J\n# x": torch.ones(2)}, r"w\\x1b\[2J\\x0a# x"),
         ({"w": torch.ones(1).expand(10**7, 10**6)}, "does not fit"),
         ({"w": torch.ones(2).to(torch.float8_e4m3fn)}, "w is no plain tensor"),
@@ -150,6 +157,7 @@ def test_an_archive_that_unpacks_to_more_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_quantised_tensors_are_refused(tmp_path: Path) -> None:
-    torch.save({"w": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}, tmp_path / "w.pth")
-    with pytest.raises(UsageError, match="w is no plain tensor"):
+    odd = _odd(lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8))
+    torch.save(odd, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=r"fc\.weight is no plain tensor"):
         built(find("resnet20_cifar"), tmp_path / "w.pth", {})

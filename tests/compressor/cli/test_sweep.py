@@ -53,6 +53,7 @@ BAD: list[tuple[int, Sequence[str]]] = [
     (2, ["prune", "a[/b]", "--rate", "0.5", "-o", "x"]),
     (2, ["prune", "\x1b[2J:x", "--rate", "0.5", "-o", "x"]),
     (2, ["bench", "resnet20_cifar", "--device", "tpu"]),
+    (2, ["bench", "resnet20_cifar", "--threads", "1000"]),
     (2, ["bench", "resnet20_cifar", "--threads", "100000"]),
     (2, ["bench", "resnet20_cifar", "--threads", "0"]),
     (2, ["bench", "resnet20_cifar", "--batch", "999999999"]),
@@ -178,3 +179,4 @@ def test_a_full_disk_under_the_answer_is_a_sentence(sink: str, tmp_path: Path) -
     assert done.returncode == 1
     assert "No space left" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "Internal error" not in done.stderr
