@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from compressor.artifact import Artifact
 from compressor.artifact.weights import load_weights
 from compressor.data import open_data
+from compressor.data.images import IndexedSet
+from compressor.tasks.scores import Accuracy
 from compressor.training import evaluate
 from compressor.zoo import find
 from tests import zygote
@@ -33,6 +37,16 @@ def test_published_accuracy(shared: Path, cifar: Path, name: str, file: str, pub
     assert score.images == 5000
     # Half of the published test set: three standard deviations of the difference are about 0.8 points.
     assert abs(score.top1 - published) < 0.8
+
+
+def test_the_trained_network_of_the_examples_does_what_its_papers_say(cifar: Path) -> None:
+    network = Artifact.load(Path(__file__).parents[3] / "examples" / "resnet56-half")
+    (said,) = network.manifest.scores.values()
+    assert isinstance(said, Accuracy)
+    test = open_data(f"npz:{cifar}", network.input).test
+    assert isinstance(test, IndexedSet)
+    some = replace(test, indices=test.indices[:1000])
+    assert abs(evaluate(network.module, some).top1 - said.top1) < 2.5  # three standard errors
 
 
 def test_the_command_of_the_readme_prunes_to_the_published_numbers(shared: Path, tmp_path: Path) -> None:
