@@ -27,7 +27,8 @@ class LatencyPrune(Prune):
         """Return the smaller model, measured; the job hears how near it came.
 
         Raises:
-            UsageError: the method trains before it cuts, or the latency is out of reach.
+            UsageError: the method trains before it cuts, the latency is out of reach, or the cut does not
+                cost what is expected.
             BackendMissingError: the target is not usable here.
         """
         method = self.method()
@@ -52,4 +53,4 @@ class LatencyPrune(Prune):
         small, reached = fitted(artifact, self.aim, cut, say=job.say)
         job.say(reached.describe())
         job.reached(reached)
-        return small
+        return self.ended(job, artifact, small)

@@ -70,6 +70,14 @@ class Prune:
         batches, data = images_for(job, method)
         words = self.table.describe()
         small = prune(artifact, asked, method, batches, words=words, data=data, training=training)
+        return self.ended(job, artifact, small)
+
+    def ended(self, job: Job, artifact: Artifact, small: Artifact) -> Artifact:
+        """Return what a cut leaves: of the expected cost, and with merging undone where that is better.
+
+        Raises:
+            UsageError: the whole cut does not cost what is expected.
+        """
         if self._last:
             _check_cost(self.expect, small.manifest.cost_after)
         return settled(job, artifact, small) if self.table.undo else small
