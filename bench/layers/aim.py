@@ -123,7 +123,7 @@ class Reached:
         aim: what was asked.
         share: of the time before the cut that this means.
         dense_ms: median time before the cut; None where nothing was measured.
-        trials: in order; the last one is what was kept.
+        trials: in order.
         kept: number of the trial that was kept, from 0.
     """
 

@@ -1,29 +1,21 @@
 """From a dense model's exported file to its parts: what ran, how long, and what made its input."""
 
-import math
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from bench.candidates import Candidate
 from bench.layers.grid import widths_to_try
 from bench.layers.signature import Signature
-from bench.layers.table import Key, Part
+from bench.layers.table import Key, Part, Where
 from bench.profile.graph import Graph
 from bench.profile.nodes import Node, placed
-from bench.profile.runtimes import Array, Profiler, Progress, Sampling
-from compressor.tasks.examples import example_arrays
-from export.backends import BACKENDS, SessionOptions
-
-_FEWEST: Final = 7
-_MOST: Final = 60
-_SECONDS: Final = 3.0
+from bench.profile.run import ProfileSettings, timed_nodes
+from bench.profile.runtimes import Profiler, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class Dense:
     """A dense model as it ran.
 
     Attributes:
@@ -40,10 +32,7 @@ class Ran:
         return tuple(dict.fromkeys(key for _, key in self.parts if key is not None))
 
 
-def run_dense(
-    candidate: Candidate, profiler: Profiler, backend: str, *, threads: int | None, batch: int,
-    progress: Progress = lambda done, total: None,
-) -> Ran:  # fmt: skip
+def run_dense(candidate: Candidate, profiler: Profiler, where: Where, progress: Progress) -> Dense:
     """Profile an exported file and read what its layers are.
 
     Raises:
@@ -51,14 +40,11 @@ def run_dense(
         BackendMissingError: the runtime is not installed.
     """
     assert isinstance(candidate.source, Path)
-    options = SessionOptions(device=profiler.device, threads=threads)
-    feed, call_ms = _called(candidate, backend, options, batch)
-    calls = min(_MOST, max(_FEWEST, math.ceil(1e3 * _SECONDS / call_ms)))
-    timed = profiler.nodes(candidate.source, feed, Sampling(threads=threads, calls=calls, progress=progress))
+    settings = ProfileSettings(backend=where.backend, threads=where.threads, batch=where.batch)
+    ran = timed_nodes(candidate, settings, profiler, progress)
     graph = Graph.read(candidate.source)
-    nodes = placed(timed, graph)
-    makers = [graph.makers(one) for one in timed]
-    return Ran(call_ms=call_ms, parts=tuple(map(_part, nodes, makers)))
+    makers = map(graph.makers, ran.nodes)
+    return Dense(call_ms=ran.call_ms, parts=tuple(map(_part, placed(ran.nodes, graph), makers)))
 
 
 def _part(node: Node, makers: tuple[str, ...]) -> tuple[Part, Key | None]:
@@ -77,19 +63,3 @@ def points(key: Key, block: int) -> list[tuple[int, int]]:
     signature, into, out = key
     inputs: Sequence[int] = (1,) if signature.depthwise else widths_to_try(into, block)
     return [(i, o) for i in inputs for o in widths_to_try(out, block)]
-
-
-def _called(
-    candidate: Candidate, backend: str, options: SessionOptions, batch: int
-) -> tuple[Mapping[str, Array], float]:
-    """Return an input, and the shortest of some plain calls in milliseconds."""
-    with candidate.opened(BACKENDS.get(backend), options) as session:
-        feed = session.named(example_arrays(candidate.inputs, batch, seed=(0, batch)), candidate.name)
-        session.run(feed)
-        spent: list[float] = []
-        started = time.perf_counter()
-        while len(spent) < _FEWEST or (len(spent) < _MOST and time.perf_counter() - started < _SECONDS / 2):
-            before = time.perf_counter_ns()
-            session.run(feed)
-            spent.append((time.perf_counter_ns() - before) / 1e6)
-    return feed, min(spent)

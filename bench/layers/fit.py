@@ -131,7 +131,8 @@ def _planned(source: Artifact, aim: Aim, table: LatencyTable, cut: Cut) -> tuple
     """Cut by a table of another place, where nothing can be measured."""
     price, share = Latency(table=table), aim.share or min(1.0, (aim.ms or 0.0) / table.call_ms)
     made = cut(price, share)
-    trial = Trial(predicted=predicted(price, source, made))
+    graph = trace(source.view, source.example())
+    trial = Trial(predicted=predicted(price, graph, source, made))
     return made, Reached(aim=aim, share=share, trials=(trial,), kept=0)
 
 
@@ -144,6 +145,7 @@ def tried(source: Artifact, ground: Ground, cut: Cut) -> tuple[Artifact, Reached
     aim, before = ground.aim, ground.exported("before", source)
     price = Latency(table=ground.table(source, before))
     share = aim.share or _share(aim, ground.call_ms(before))
+    graph = trace(source.view, source.example())
     made: list[Artifact] = []
     trials: list[Trial] = []
     dense_ms: float | None = None
@@ -156,7 +158,7 @@ def tried(source: Artifact, ground: Ground, cut: Cut) -> tuple[Artifact, Reached
             break  # what was measured says that nothing allowed is as quick
         if any(small.manifest.plan == other.manifest.plan for other in made):
             break
-        guess = predicted(price, source, small)
+        guess = predicted(price, graph, source, small)
         speedup, dense_ms = ground.compared(before, ground.exported("after", small))
         made.append(small)
         trials.append(Trial(predicted=guess, speedup=speedup))
@@ -180,9 +182,8 @@ def _share(aim: Aim, dense_ms: float) -> float:
     return aim.ms / dense_ms
 
 
-def predicted(price: Latency, source: Artifact, small: Artifact) -> float:
-    """Return the share of its latency before the cut that a network has by a price."""
-    graph = trace(source.view, source.example())
+def predicted(price: Latency, graph: ChannelGraph, source: Artifact, small: Artifact) -> float:
+    """Return the share of its latency before the cut that a network has; ``graph`` is of before."""
     widths = np.stack([kept_units(graph), _kept(graph, source, small)])
     dense, cut = price.of(graph)(widths)
     return float(cut / dense)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from bench.candidates import Candidate
 from bench.layers.cache import Cache
-from bench.layers.dense import Ran, run_dense
+from bench.layers.dense import Dense, run_dense
 from bench.layers.measure import measured
 from bench.layers.names import Names
 from bench.layers.table import Entry, Key, LatencyTable, Part, Where, numbered
 from bench.profile.probes import Probes
+from bench.profile.run import Teller
 from bench.profile.runtimes import profiler_of
 
 Say = Callable[[str], None]
@@ -35,7 +36,7 @@ def measured_table(
     """
     profiler = profiler_of(where.backend)
     say(f"profiling {candidate.name}")
-    ran = run_dense(candidate, profiler, where.backend, threads=where.threads, batch=where.batch)
+    ran = run_dense(candidate, profiler, where, Teller(say, candidate.name))
     entries = _entries(ran, where, Probes(profiler=profiler, threads=where.threads), Cache(where, cache), say)
     return LatencyTable(
         model=model, where=where, call_ms=ran.call_ms,
@@ -49,7 +50,7 @@ def _renamed(part: Part, names: Names) -> Part:
     return replace(part, module=names.get(part.module, part.module), makers=makers)
 
 
-def _entries(ran: Ran, where: Where, probes: Probes, cache: Cache, say: Say) -> dict[Key, Entry]:
+def _entries(ran: Dense, where: Where, probes: Probes, cache: Cache, say: Say) -> dict[Key, Entry]:
     known = cache.read()
     missing = [key for key in ran.keys if key not in known]
 

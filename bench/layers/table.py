@@ -14,6 +14,8 @@ from compressor.base.text import foreign
 SCHEMA_VERSION: Final = 1
 KIND: Final = "latency-table"
 
+_HINT: Final = "measure it again: compress profile MODEL --table FILE."
+
 Key = tuple[Signature, int, int]
 """A signature with dense widths of input and output."""
 
@@ -44,7 +46,7 @@ class Where:
         if min(self.block, self.batch, self.threads or 1) < 1:
             raise ArtifactError(
                 "a latency table of fewer than one channel, sample or thread",
-                "measure it again: compress profile --table.",
+                _HINT,
             )
 
     def differences(self, other: "Where") -> list[str]:
@@ -115,15 +117,13 @@ class LatencyTable:
 
     def __post_init__(self) -> None:
         if not self.call_ms > 0 or not self.parts:
-            raise ArtifactError(
-                "a latency table without any time", "measure it again: compress profile --table."
-            )
+            raise ArtifactError("a latency table without any time", _HINT)
         for entry in self.entries:
             _check(entry.grid)
         if any(not part.ms >= 0 or not _in(part.entry, len(self.entries)) for part in self.parts):
             raise ArtifactError(
                 "a latency table whose nodes do not fit its entries",
-                "measure it again: compress profile --table.",
+                _HINT,
             )
 
     def save(self, path: Path) -> None:
@@ -137,11 +137,10 @@ class LatencyTable:
         Raises:
             ArtifactError: it is damaged, cut short, or no table.
         """
-        hint = "measure it again: compress profile MODEL --table FILE."
-        document: Any = read_json(path, hint)
+        document: Any = read_json(path, _HINT)
         check_schema(document, SCHEMA_VERSION, foreign(path))
         if document.get("kind") != KIND:
-            raise ArtifactError(f"{foreign(path)} is no latency table", hint)
+            raise ArtifactError(f"{foreign(path)} is no latency table", _HINT)
         body = {name: value for name, value in document.items() if name not in ("schema_version", "kind")}
         return decode(cls, body, foreign(path))
 
@@ -168,9 +167,7 @@ def _check(grid: Grid) -> None:
     rows = len(grid.ms) == len(grid.into) and all(len(row) == len(grid.out) for row in grid.ms)
     positive = all(ms > 0 for row in grid.ms for ms in row)
     if not (rows and positive and rising(grid.into) and rising(grid.out) and grid.into and grid.out):
-        raise ArtifactError(
-            "a latency table has a grid that is none", "measure it again: compress profile --table."
-        )
+        raise ArtifactError("a latency table has a grid that is none", _HINT)
 
 
 def _in(entry: int | None, count: int) -> bool:

@@ -15,7 +15,7 @@ from bench.profile.lints.launch import many_tiny
 from bench.profile.nodes import Node, placed
 from bench.profile.origins import graph_of
 from bench.profile.probes import Probes
-from bench.profile.runtimes import Array, Progress, Sampling, profiler_of
+from bench.profile.runtimes import Array, Profiler, Progress, Sampling, Timed, profiler_of
 from compressor.base.bounds import require_memory
 from compressor.base.errors import UsageError
 from compressor.base.pace import Pace
@@ -30,7 +30,7 @@ _SILENT_S: Final = 9.0
 """A call more is waited for after that."""
 
 
-class _Teller:
+class Teller:
     """Says every ten seconds where a model is."""
 
     def __init__(self, say: Say, name: str) -> None:
@@ -133,11 +133,8 @@ def profile(
     """
     if not isinstance(candidate.source, Path):
         raise UsageError(f"{foreign(candidate.name)} is no file", "export it: compress export.")
-    _check(candidate, settings)
-    feed, call_ms = _warm(candidate, settings, progress)
-    calls = min(_MOST, max(_FEWEST, math.ceil(1e3 * settings.seconds / call_ms)))
-    sampling = Sampling(threads=settings.threads, calls=calls, progress=progress)
-    timed = probes.profiler.nodes(candidate.source, feed, sampling)
+    ran = timed_nodes(candidate, settings, probes.profiler, progress)
+    timed, call_ms, calls = ran.nodes, ran.call_ms, ran.calls
     graph = graph_of(candidate.source)
     nodes = placed(timed, graph or Graph([]))
     if not nodes:
@@ -153,6 +150,41 @@ def profile(
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """The nodes of a model as the runtime names them.
+
+    Attributes:
+        nodes: with their smallest times.
+        call_ms: shortest whole call without the profiler.
+        calls: that were profiled.
+    """
+
+    nodes: tuple[Timed, ...]
+    call_ms: float
+    calls: int
+
+
+def timed_nodes(
+    candidate: Candidate,
+    settings: ProfileSettings,
+    profiler: Profiler,
+    progress: Progress = lambda done, total: None,
+) -> Ran:
+    """Run a file, warm and then under the runtime's clock.
+
+    Raises:
+        UsageError: the model does not take the batch, or does not run.
+        BackendMissingError: the runtime is not installed.
+    """
+    assert isinstance(candidate.source, Path)
+    _check(candidate, settings)
+    feed, call_ms = _warm(candidate, settings, progress)
+    calls = min(_MOST, max(_FEWEST, math.ceil(1e3 * settings.seconds / call_ms)))
+    sampling = Sampling(threads=settings.threads, calls=calls, progress=progress)
+    return Ran(nodes=profiler.nodes(candidate.source, feed, sampling), call_ms=call_ms, calls=calls)
+
+
 def profiles_of(candidates: Sequence[Candidate], settings: ProfileSettings, say: Say) -> list[Profile]:
     """Profile models one after the other; see `profile`.
 
@@ -164,7 +196,7 @@ def profiles_of(candidates: Sequence[Candidate], settings: ProfileSettings, say:
     profiles = []
     for number, candidate in enumerate(candidates, start=1):
         say(f"profiling {foreign(candidate.name)} ({number} of {len(candidates)})")
-        profiles.append(profile(candidate, settings, probes, _Teller(say, foreign(candidate.name))))
+        profiles.append(profile(candidate, settings, probes, Teller(say, foreign(candidate.name))))
     return profiles
 
 

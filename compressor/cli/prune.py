@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,10 +30,6 @@ from compressor.rates.request import SCOPES, Scope
 
 if TYPE_CHECKING:
     from bench.layers.aim import Aim
-
-_NOWHERE: Final = {
-    "target": "onnxruntime", "threads": None, "batch": 1, "table": None, "foreign_table": False,
-}  # fmt: skip
 
 
 def prune(
@@ -72,10 +68,11 @@ def prune(
         ),
     ] = None,
     target: Annotated[
-        str, typer.Option("--target", help="Runtime on which --latency holds: {profiler}.")
-    ] = "onnxruntime",
+        str | None,
+        typer.Option("--target", help="Runtime on which --latency holds, usually onnxruntime: {profiler}."),
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Its threads on the CPU.")] = None,
-    batch: Annotated[int, typer.Option("--batch", help="Its samples per call.")] = 1,
+    batch: Annotated[int | None, typer.Option("--batch", help="Its samples per call, usually 1.")] = None,
     table: Annotated[
         Path | None,
         typer.Option(
@@ -150,8 +147,8 @@ def prune(
     options = [*(options or []), *(["compat=true"] if coring_compat else [])]
     typed: dict[str, Any] = dict(parse_setting(option, "--option") for option in options)
     ranking, parts = _scopes(scope or [])
-    where = {"target": target, "threads": threads, "batch": batch, "table": str(table) if table else None}
-    aim = _aim(latency, {**where, "foreign_table": foreign_table}, ranking, round_to)
+    where = {"target": target, "threads": threads, "batch": batch, "table": table and str(table)}
+    aim = _aim(latency, {**where, "foreign_table": foreign_table or None}, ranking, round_to)
     asked = PruneTable(
         method=method, options=typed,
         rates=rates, layout=layout, rate=rate, macs=macs, params=params,
@@ -222,9 +219,10 @@ def _aim(text: str | None, where: dict[str, Any], scope: Scope | None, round_to:
     """Return the latency that is asked for; what says where it holds needs one."""
     from bench.layers.aim import Aim
 
+    given = {name: value for name, value in where.items() if value is not None}
     if text is not None:
-        return Aim.asked(text, **where, scope=scope or "worth", round_to=round_to)
-    given = [f"--{name.replace('_', '-')}" for name, value in where.items() if value != _NOWHERE[name]]
-    if given:
-        raise UsageError(f"{given[0]} says where --latency holds", "give --latency with it, or leave it out.")
+        return Aim.asked(text, **given, scope=scope or "worth", round_to=round_to)
+    for name in given:
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(f"{option} says where --latency holds", "give --latency with it, or leave it out.")
     return None

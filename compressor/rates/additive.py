@@ -1,9 +1,7 @@
 """Prices that are sums over layers, so that what one group changes is a sum of few of them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +90,8 @@ class Additive:
         return {group: _sum_of(tuple(terms)) for group, terms in touched.items()}
 
 
-_nothing: Final[Callable[[Ids], Numbers]] = lambda kept: np.zeros(len(kept))  # noqa: E731
+def _nothing(kept: Ids) -> Numbers:
+    return np.zeros(len(kept))
 
 
 def _sum_of(terms: tuple[Term, ...]) -> PriceOf:

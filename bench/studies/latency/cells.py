@@ -46,7 +46,7 @@ def dense(name: str) -> Artifact:
     return Artifact.dense(find(name), shapes=CANVAS if name in DETECTORS else None)
 
 
-def cut_to(artifact: Artifact, aim: Aim, method: str = "l1", **table: Any) -> tuple[Artifact, Reached, float]:
+def cut_to(artifact: Artifact, aim: Aim) -> tuple[Artifact, Reached, float]:
     """Return what ``compress prune --latency`` makes of a model, how near it came, and its seconds."""
     found: list[Reached] = []
     job = Job(
@@ -55,14 +55,14 @@ def cut_to(artifact: Artifact, aim: Aim, method: str = "l1", **table: Any) -> tu
     )  # fmt: skip
     parts = ("detector",) if artifact.manifest.arch in DETECTORS else ()
     start = time.perf_counter()
-    cut = cut_of(PruneTable(method=method, latency=aim, parts=parts, **table), 0)
+    cut = cut_of(PruneTable(latency=aim, parts=parts), 0)
     small = cut.rehearse(job, artifact)
     return small, found[0], time.perf_counter() - start
 
 
-def aim_at(cell: Cell, **changes: Any) -> Aim:
+def aim_at(cell: Cell) -> Aim:
     """Return the latency that a cell asks for."""
-    return Aim(**{"share": cell.share, "threads": cell.threads, "seconds": SECONDS, **changes})
+    return Aim(share=cell.share, threads=cell.threads, seconds=SECONDS)
 
 
 Part = Callable[[Cell], Row]

@@ -14,6 +14,7 @@ import argparse
 import copy
 import json
 import logging
+import shutil
 import sys
 import tempfile
 import time
@@ -147,15 +148,11 @@ def _epochs(log: Path) -> list[Row]:
 
 def _replace(artifact: Artifact) -> None:
     """Write the artifact beside the one that is kept, then take its place."""
-    new, old = KEPT.with_name(f"{KEPT.name}.new"), KEPT.with_name(f"{KEPT.name}.old")
+    new = KEPT.with_name(f"{KEPT.name}.new")
     artifact.save(new)
     if KEPT.exists():
-        KEPT.rename(old)
+        shutil.rmtree(KEPT)
     new.rename(KEPT)
-    if old.exists():
-        for file in old.iterdir():
-            file.unlink()
-        old.rmdir()
 
 
 def _arguments() -> argparse.Namespace:

@@ -8,12 +8,13 @@ import torch
 
 from bench.candidates import Candidate
 from bench.layers.aim import Aim, Reached
-from bench.layers.fit import TRIES, Ground, fitted, tried
+from bench.layers.fit import TRIES, Cut, Ground, fitted, predicted, tried
 from bench.layers.price import Latency
 from bench.layers.table import LatencyTable, Part, Where
 from bench.statistics import Speedup
 from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
+from compressor.channels import trace
 from compressor.methods import method_of, prune
 from compressor.rates import Budget, PruneRequest
 from compressor.zoo import find
@@ -39,7 +40,7 @@ def table_of(artifact: Artifact) -> LatencyTable:
     return LatencyTable(model="net", where=WHERE, call_ms=100.0, parts=tuple(parts))
 
 
-def cut_by(artifact: Artifact) -> "object":
+def cut_by(artifact: Artifact) -> Cut:
     def cut(price: Latency, share: float) -> Artifact:
         request = PruneRequest(target=Budget("latency", fraction=share), scope="worth", measured=price)
         return prune(artifact, request, method_of("l1", {}, 0), words="a test")
@@ -64,11 +65,9 @@ class Machine(Ground):
 
     def compared(self, before: Candidate, after: Candidate) -> tuple[Speedup, float]:
         assert isinstance(after.source, Artifact)
-        from bench.layers.fit import predicted
-
-        share = self.idle + (1 - self.idle) * predicted(
-            Latency(table=table_of(self.dense)), self.dense, after.source
-        )
+        price = Latency(table=table_of(self.dense))
+        graph = trace(self.dense.view, self.dense.example())
+        share = self.idle + (1 - self.idle) * predicted(price, graph, self.dense, after.source)
         value = 1 / share
         return Speedup(value=value, low=value * (1 - self.noise), high=value * (1 + self.noise)), self.ms
 
@@ -78,7 +77,7 @@ class Machine(Ground):
 
 def reached(dense: Artifact, aim: Aim, *, idle: float = 0.0, noise: float = 0.0) -> tuple[Artifact, Reached]:
     ground = Machine(aim=aim, folder=Path(), say=lambda words: None, dense=dense, idle=idle, noise=noise)
-    return tried(dense, ground, cut_by(dense))  # type: ignore[arg-type]
+    return tried(dense, ground, cut_by(dense))
 
 
 def test_a_table_that_is_right_needs_one_network(dense: Artifact) -> None:
@@ -123,7 +122,7 @@ def test_the_nearest_is_kept_where_nothing_is_near(dense: Artifact) -> None:
             return Speedup(value=1 / 0.65, low=1 / 0.66, high=1 / 0.64), 100.0
 
     ground = Liar(aim=Aim(share=0.5), folder=Path(), say=lambda words: None, dense=dense, idle=0)
-    small, found = tried(dense, ground, cut_by(dense))  # type: ignore[arg-type]
+    small, found = tried(dense, ground, cut_by(dense))
     assert 1 < len(found.trials) <= TRIES
     assert not found.met
     assert small.manifest.cost_after.macs < dense.manifest.cost_after.macs
@@ -134,7 +133,7 @@ def test_a_table_of_another_place_only_plans(dense: Artifact, tmp_path: Path) ->
     elsewhere = replace(WHERE, backend="tensorrt", processor="Tesla T4")
     replace(table_of(dense), where=elsewhere).save(path)
     aim = Aim(share=0.5, table=str(path), foreign_table=True)
-    small, found = fitted(dense, aim, cut_by(dense), say=lambda words: None)  # type: ignore[arg-type]
+    small, found = fitted(dense, aim, cut_by(dense), say=lambda words: None)
     assert not found.measured
     assert found.trials[0].predicted <= 0.5
     assert small.manifest.cost_after.macs < dense.manifest.cost_after.macs
