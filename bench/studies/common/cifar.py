@@ -1,4 +1,4 @@
-"""ResNet-56 with its published weights, and CIFAR-10."""
+"""Networks with their published weights, and CIFAR-10."""
 
 import subprocess
 import sys
@@ -20,10 +20,16 @@ class Subject:
     data: DataSplits
 
 
-def opened(data: Path, file: Path) -> Subject:
-    """Return ResNet-56 with its published weights, and CIFAR-10."""
+def opened(data: Path, file: Path, name: str = "resnet56_cifar") -> Subject:
+    """Return a network with its published weights, and CIFAR-10.
+
+    Args:
+        data: folder of the images and the weights.
+        file: where the images are unpacked to.
+        name: of the network, one of `CHECKPOINTS`.
+    """
     subprocess.run([sys.executable, str(data / "unpack_cifar10.py"), str(file)], check=True)
-    arch = find("resnet56_cifar")
+    arch = find(name)
     model = arch.build()
     weights = CHECKPOINTS[arch.name][0]
     load_weights(model, data / "weights" / weights, arch)

@@ -1,10 +1,6 @@
-"""The rows of the table: each does what was found to fall short, and says in words if it still does."""
+"""Rows on a stranger's code, wrong figures and mistakes that ended without a sentence."""
 
-import contextlib
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,22 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bench.studies.trust.registry import ROWS, row
 from bench.studies.trust.shell import NET, Shell, unsaid
-
-Row = Callable[[Shell], str]
-ROWS: Final[dict[str, Row]] = {}
-_WAIT_S: Final = 90
-_SECOND_S: Final = 20
-
-
-def row(name: str) -> Callable[[Row], Row]:
-    """Return a decorator that adds a row."""
-
-    def add(found: Row) -> Row:
-        ROWS[name] = found
-        return found
-
-    return add
 
 
 def _names(arch: str, **arguments: Any) -> Callable[[dict[str, Any]], None]:
@@ -130,71 +112,12 @@ def not_a_number(shell: Shell) -> str:
     return "NaN was printed as JSON" if "NaN" in done.stdout else unsaid(done)
 
 
-@row("4 a second run in the same folder")
-def second(shell: Shell) -> str:
-    """The first one's record stays, also where the second is interrupted."""
-    shell.write(
-        {"r.toml": '[model]\narch = "resnet20_cifar"\n[prune]\nrate = 0.5\n[training]\nepochs = 40\n'}
-    )
-    words = ("run", "r.toml", "--data", "digits", "-o", "out")
-    first = shell.start(*words)
-    record = shell.place / "out" / "run.json"
-    try:
-        _until(record.exists)
-        other = shell.start(*words)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            other.wait(_SECOND_S)
-        other.send_signal(signal.SIGINT)
-        other.wait(_WAIT_S)
-        return "" if record.exists() else "the second one deleted run.json of the first"
-    finally:
-        first.kill()
-        first.wait()
-
-
-@row("4 temporary folders after a kill")
-def left(shell: Shell) -> str:
-    """The next start removes what a killed one left."""
-    words = ("bench", str(shell.artifact()), str(shell.artifact("b")), "--batch", "1", "--seconds")
-    process = shell.start(*words, "30")
-    temporary = shell.place / "tmp"
-    _until(lambda: any("compress" in path.name for path in temporary.iterdir()))
-    time.sleep(1)
-    process.kill()
-    process.wait()
-    stayed = {path.name for path in temporary.iterdir() if "compress" in path.name}
-    shell.run(*words, "0.2")
-    kept = [name for name in stayed if (temporary / name).exists()]
-    return f"{len(kept)} temporary folders stayed" if kept else ""
-
-
-@row("4 SIGTERM")
-def terminated(shell: Shell) -> str:
-    """It ends like Ctrl-C, with a sentence on how to go on."""
-    process = shell.start(
-        "finetune", str(shell.artifact()), "--data", "digits", "--epochs", "60", "-o", "out"
-    )
-    log = shell.place / "log"
-    _until(lambda: "epoch" in log.read_text())
-    process.send_signal(signal.SIGTERM)
-    status = process.wait(_WAIT_S)
-    return "" if status == 130 else f"it ended with {status} and said nothing"
-
-
 @row("6 export.py in the current folder")
 def shadowed(shell: Shell) -> str:
     """It is not imported."""
     shell.write({"export.py": "raise SystemExit(7)\n"})
     done = shell.run("bench", str(shell.models["fp32"]), "--batch", "1", "--seconds", "0.2")
     return "the user's export.py was run" if done.returncode == 7 else unsaid(done)
-
-
-def _until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + _WAIT_S
-    while time.monotonic() < end:
-        if true():
-            return
-        time.sleep(0.1)
 
 
 def _mistake(name: str, *words: str, setup: Callable[[Shell], None] = lambda shell: None) -> None:

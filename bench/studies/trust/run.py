@@ -15,13 +15,16 @@ from typing import Final
 import torch
 
 from bench.studies.common.results import results_of
-from bench.studies.trust.rows import ROWS
+from bench.studies.trust import figures, lost, rows, workers
+from bench.studies.trust.registry import ROWS
 from bench.studies.trust.shell import NET, Shell
 from compressor.base.documents import read_json, write_json
 from compressor.base.files import scratch
 from compressor.zoo import find
 
 RESULTS: Final = results_of("trust")
+FILES: Final = (rows, figures, lost, workers)
+"""They add rows."""
 
 
 def main() -> None:

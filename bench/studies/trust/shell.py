@@ -6,8 +6,9 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ from compressor.base.documents import digest
 _LIMIT_S: Final = 180
 _MEMORY_BYTES: Final = 12 * 2**30
 NET: Final = "resnet20_cifar"
+_LAUNCHER: Final = (
+    "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "compressor",
+)  # fmt: skip
 
 Done = subprocess.CompletedProcess[str]
 
@@ -48,19 +52,38 @@ class Shell:
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """Start a command, its words in ``place/log``."""
-        log = (self.place / "log").open("w")
-        return subprocess.Popen(
-            [sys.executable, "-m", "compressor", *words], cwd=self.place, env=self.environment(),
-            stdout=log, stderr=log, text=True,
-        )  # fmt: skip
+        return self._started(["-m", "compressor", *words])
 
-    def run(self, *words: str) -> Done:
-        """Run a command to its end; one that takes too long has the status 124, and its memory is bounded."""
+    def start_workers(self, *words: str) -> "subprocess.Popen[str]":
+        """Start a command on two workers of torchrun, their words in ``place/log``."""
+        return self._started([*_LAUNCHER, *words])
+
+    def run(self, *words: str, file_bytes: int = resource.RLIM_INFINITY) -> Done:
+        """Run a command to its end; one that takes too long has the status 124.
+
+        Args:
+            words: of the command.
+            file_bytes: the most that a file may hold, as on a disk that gets full.
+        """
+        return self._ended(["-m", "compressor", *words], file_bytes)
+
+    def workers(self, *words: str) -> Done:
+        """Run a command on two workers of torchrun to its end."""
+        return self._ended([*_LAUNCHER, *words], resource.RLIM_INFINITY)
+
+    def _started(self, words: Sequence[str]) -> "subprocess.Popen[str]":
+        with (self.place / "log").open("w") as log:
+            return subprocess.Popen(
+                [sys.executable, *words], cwd=self.place, env=self.environment(), stdout=log, stderr=log,
+                text=True,
+            )  # fmt: skip
+
+    def _ended(self, words: Sequence[str], file_bytes: int) -> Done:
         try:
             return subprocess.run(
-                [sys.executable, "-m", "compressor", *words], cwd=self.place, env=self.environment(),
-                capture_output=True, text=True, errors="replace", timeout=_LIMIT_S, check=False,
-                preexec_fn=_bounded,
+                [sys.executable, *words], cwd=self.place, env=self.environment(), capture_output=True,
+                text=True, errors="replace", timeout=_LIMIT_S, check=False,
+                preexec_fn=partial(_bounded, file_bytes),
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(words, 124, "", f"still running after {_LIMIT_S} s")
@@ -87,8 +110,9 @@ class Shell:
             (self.place / name).write_text(text)
 
 
-def _bounded() -> None:
+def _bounded(file_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
 
 def unsaid(done: Done) -> str:

@@ -1,0 +1,198 @@
+"""Rows on work that was lost: kills, damage, small disks."""
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from bench.studies.trust.registry import row
+from bench.studies.trust.shell import NET, Shell, unsaid
+
+_WAIT_S: Final = 90
+_SECOND_S: Final = 20
+_LOOK_S: Final = 0.0005
+_TRIES: Final = 6
+_FULL_BYTES: Final = 4096
+
+
+@row("4 a second run in the same folder")
+def second(shell: Shell) -> str:
+    """The first one's record stays, also where the second is interrupted."""
+    words = _recipe(shell, epochs=40)
+    first = shell.start(*words)
+    record = shell.place / "out" / "run.json"
+    try:
+        _until(record.exists)
+        other = shell.start(*words)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            other.wait(_SECOND_S)
+        other.send_signal(signal.SIGINT)
+        other.wait(_WAIT_S)
+        return "" if record.exists() else "the second one deleted run.json of the first"
+    finally:
+        first.kill()
+        first.wait()
+
+
+@row("4 temporary folders after a kill")
+def left(shell: Shell) -> str:
+    """The next start removes what a killed one left."""
+    words = ("bench", str(shell.artifact()), str(shell.artifact("b")), "--batch", "1", "--seconds")
+    process = shell.start(*words, "30")
+    temporary = shell.place / "tmp"
+    _until(lambda: any("compress" in path.name for path in temporary.iterdir()))
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    stayed = {path.name for path in temporary.iterdir() if "compress" in path.name}
+    shell.run(*words, "0.2")
+    kept = [name for name in stayed if (temporary / name).exists()]
+    return f"{len(kept)} temporary folders stayed" if kept else ""
+
+
+@row("4 SIGTERM")
+def terminated(shell: Shell) -> str:
+    """It ends like Ctrl-C, with a sentence on how to go on."""
+    process = shell.start(
+        "finetune", str(shell.artifact()), "--data", "digits", "--epochs", "60", "-o", "out"
+    )
+    log = shell.place / "log"
+    _until(lambda: "epoch" in log.read_text())
+    process.send_signal(signal.SIGTERM)
+    status = process.wait(_WAIT_S)
+    return "" if status == 130 else f"it ended with {status} and said nothing"
+
+
+@row("4 a run that was killed as its folder was made")
+def young(shell: Shell) -> str:
+    """The same command goes on, whenever the first one was killed."""
+    words = _recipe(shell, epochs=1)
+    refused = 0
+    for number in range(_TRIES):
+        output = shell.place / f"out{number}"
+        process = shell.start(*words[:-1], output.name)
+        _until(output.exists, _LOOK_S)
+        process.kill()
+        process.wait()
+        refused += shell.run(*words[:-1], output.name).returncode != 0
+    return f"{refused} of {_TRIES} were refused for ever" if refused else ""
+
+
+@row("4 one flipped bit in a checkpoint")
+def flipped(shell: Shell) -> str:
+    """It is named, or the run goes on from the checkpoint before it."""
+    words = ("finetune", str(shell.artifact()), "--data", "digits", "--epochs", "4", "-o", "out")
+    process = shell.start(*words)
+    log = shell.place / "log"
+    _until(lambda: len(list(shell.place.glob("out*/log.jsonl"))) > 0 and _lines(shell.place) >= 2)
+    process.kill()
+    process.wait()
+    file = next(iter(shell.place.glob("out*/checkpoint.pt")), None)
+    if file is None:
+        return f"nothing to damage: {log.read_text()[-200:]}"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2 // 64 * 64 + 3] ^= (
+        0x40  # the exponent of a float: blobs begin at multiples of 64
+    )
+    file.write_bytes(content)
+    done = shell.run(*words)
+    return "" if "checkpoint" in done.stderr else f"read without a word, exit {done.returncode}"
+
+
+@row("4 measurements of inspect where its list cannot be written")
+def measured(shell: Shell) -> str:
+    """What was measured stays."""
+    words = (
+        "inspect",
+        NET,
+        "--data",
+        "digits",
+        "-o",
+        "out.svg",
+        "--limit-images",
+        "20",
+        "--group",
+        "layer1.*",
+    )
+    shell.run(*words)
+    before = _measurements(shell.place)
+    (shell.place / "out.svg").unlink()
+    shell.run(*words, file_bytes=64)
+    after = _measurements(shell.place)
+    return f"{before - after} of {before} measurements are gone" if after < before else ""
+
+
+@row("4 a full disk")
+def full(shell: Shell) -> str:
+    """Every command says so, and leaves nothing half written."""
+    with _disk(shell.place / "disk") as disk:
+        (disk / "filler").write_bytes(bytes(_FULL_BYTES))
+        return _written(shell, disk)
+
+
+@row("4 a disk that is read only")
+def read_only(shell: Shell) -> str:
+    """Every command says so."""
+    with _disk(shell.place / "disk") as disk:
+        _run("mount", "-o", "remount,ro", str(disk))
+        return _written(shell, disk)
+
+
+def _written(shell: Shell, disk: Path) -> str:
+    """Let every command write onto a disk that takes nothing, and say what they do."""
+    train = ("--data", "digits", "--epochs", "1", "-o", f"{disk}/out")
+    artifact = str(shell.models["artifact"])
+    commands = (
+        ("finetune", artifact, *train),
+        ("prune", NET, "--rate", "0.5", *train),
+        ("export", artifact, "-o", f"{disk}/out.onnx"),
+        ("export", artifact, "--format", "triton", "-o", f"{disk}/served"),
+        ("inspect", NET, "--data", "digits", "--limit-images", "20", "--group", "layer1.*",
+         "-o", f"{disk}/p.svg"),
+    )  # fmt: skip
+    found = [(words[0], unsaid(shell.run(*words))) for words in commands]
+    failed = [f"{name}: {said[:80]}" for name, said in found if said]
+    left = [path.name for path in disk.rglob("*") if path.is_file() and path.name != "filler"]
+    return "; ".join([*failed, *([f"left: {', '.join(left)}"] if left else [])])
+
+
+@contextlib.contextmanager
+def _disk(place: Path) -> Iterator[Path]:
+    place.mkdir()
+    size = f"size={_FULL_BYTES}"
+    _run("mount", "-t", "tmpfs", "-o", size, "tmpfs", str(place))
+    try:
+        yield place
+    finally:
+        _run("umount", "--lazy", str(place))
+
+
+def _run(name: str, *words: str) -> None:
+    subprocess.run([shutil.which(name) or name, *words], check=True)
+
+
+def _recipe(shell: Shell, *, epochs: int) -> tuple[str, ...]:
+    model = f'[model]\narch = "{NET}"\n[prune]\nrate = 0.5\n[training]\nepochs = {epochs}\n'
+    shell.write({"r.toml": model})
+    return "run", "r.toml", "--data", "digits", "-o", "out"
+
+
+def _lines(place: Path) -> int:
+    return max((len(path.read_text().splitlines()) for path in place.glob("out*/log.jsonl")), default=0)
+
+
+def _measurements(place: Path) -> int:
+    return max((len(path.read_text().splitlines()) for path in place.glob("out*.jsonl")), default=0)
+
+
+def _until(true: Callable[[], bool], every_s: float = 0.1) -> None:
+    """Wait for something; the row judges what there is after the longest wait."""
+    end = time.monotonic() + _WAIT_S
+    while time.monotonic() < end:
+        if true():
+            return
+        time.sleep(every_s)
