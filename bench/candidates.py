@@ -10,6 +10,7 @@ from compressor.artifact import Artifact
 from compressor.artifact.value import Shapes
 from compressor.base.errors import UsageError
 from compressor.base.files import file_digest
+from compressor.base.pace import Say
 from compressor.base.text import foreign
 from compressor.data import DataSplits
 from compressor.zoo.inputs import InputSpec
@@ -19,7 +20,6 @@ from export.deploy import DeploySettings, deploy
 from export.metadata import read_exported
 from export.scored import opened
 
-Say = Callable[[str], None]
 OpenData = Callable[[str, SessionOptions], DataSplits]
 
 

@@ -1,6 +1,5 @@
 """What is to be measured, and what was found so far."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,9 +8,9 @@ from bench.halt import Halt
 from bench.measure import STANDARD, MeasureSettings, Progress
 from bench.results import BenchResult, Search, Served
 from compressor.base.errors import UsageError
+from compressor.base.pace import Say
 from export.backends import SessionOptions
 
-Say = Callable[[str], None]
 _MOST_QUERIES: Final = 1_000_000
 
 

@@ -18,6 +18,7 @@ from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
 from compressor.base.files import file_digest, publish, temporary_folder, writing
 from compressor.base.locks import owned
+from compressor.base.pace import Say
 from compressor.steps.align import AlignReport, default_multiple, pad_to_multiple
 from compressor.tasks.opened import Images, Pair, Precision
 from compressor.tasks.parity import MIN_CASES, SERVED_BATCHES, ParityReport
@@ -98,8 +99,6 @@ class Deployed:
     precision: PrecisionReport | None = None
     auto: AutoReport | None = None
 
-
-Say = Callable[[str], None]
 
 _STANDARD: Final = DeploySettings()
 

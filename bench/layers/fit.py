@@ -22,6 +22,7 @@ from bench.statistics import Speedup, percentiles
 from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
 from compressor.base.files import scratch
+from compressor.base.pace import Say
 from compressor.channels import ChannelGraph, trace
 from compressor.channels.cost import kept_units
 from export.backends import BACKENDS, SessionOptions, require_device
@@ -29,7 +30,6 @@ from export.backends import BACKENDS, SessionOptions, require_device
 TRIES: Final = 3
 """Networks that are measured at most: one by the table, two by what was measured."""
 
-Say = Callable[[str], None]
 Cut = Callable[[Latency, float], Artifact]
 """Cuts a model so that its latency by a price is a share of what it was."""
 

@@ -1,6 +1,5 @@
 """From an exported dense model to its latency table."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from bench.layers.table import Entry, Key, LatencyTable, Part, Where, numbered
 from bench.profile.probes import Probes
 from bench.profile.run import Teller
 from bench.profile.runtimes import profiler_of
-
-Say = Callable[[str], None]
+from compressor.base.pace import Say
 
 
 def measured_table(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.candidates import Candidate, Say, require_same_inputs
+from bench.candidates import Candidate, require_same_inputs
 from bench.profile.alignment import block_of
 from bench.profile.graph import Graph
 from bench.profile.lints import Lint, Subject, found_in
@@ -18,7 +18,7 @@ from bench.profile.probes import Probes
 from bench.profile.runtimes import Array, Profiler, Progress, Sampling, Timed, profiler_of
 from compressor.base.bounds import require_memory
 from compressor.base.errors import UsageError
-from compressor.base.pace import Pace
+from compressor.base.pace import Pace, Say
 from compressor.base.text import foreign
 from compressor.tasks.examples import example_arrays
 from export.backends import BACKENDS, SessionOptions

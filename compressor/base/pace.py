@@ -1,9 +1,17 @@
 """A sign of life now and then: people who wait want one at least every ten seconds."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 SILENT_S: Final = 10.0
+
+Say = Callable[[str], None]
+"""Takes a line for people."""
+
+
+def unheard(words: str) -> None:
+    """Say nothing."""
 
 
 class Pace:

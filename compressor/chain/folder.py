@@ -10,9 +10,10 @@ from compressor.base.documents import Json, encode
 from compressor.base.errors import CompressError, UsageError
 from compressor.base.files import file_digest
 from compressor.base.locks import owned
+from compressor.base.pace import Say
 from compressor.chain.files import pipeline_to_toml
 from compressor.chain.job import Job, beside
-from compressor.chain.recipes import Say, job_of, rehearse
+from compressor.chain.recipes import job_of, rehearse
 from compressor.chain.record import Finished, RunRecord
 from compressor.chain.settings import Pipeline
 from compressor.chain.stages import stages_of

@@ -1,6 +1,5 @@
 """What a recipe file starts from, and a rehearsal of its cut."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 
 from compressor.artifact import Artifact, Manifest
+from compressor.base.pace import Say
 from compressor.chain.job import Job, Store
 from compressor.chain.memory import Memory
 from compressor.chain.settings import Pipeline
@@ -16,8 +16,6 @@ from compressor.chain.work.prune import Prune
 from compressor.steps.plan import PrunePlan
 from compressor.steps.shrink import OracleReport
 from compressor.zoo import find
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

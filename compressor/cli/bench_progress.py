@@ -7,9 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from bench.job import Say
 from bench.measure import Progress as Tell
-from compressor.base.pace import Pace
+from compressor.base.pace import Pace, Say
 from compressor.base.text import foreign
 from compressor.cli import output
 

@@ -90,8 +90,8 @@ def prune(
         typer.Option(
             "--scope",
             help="uniform (same rate everywhere), global (one ranking of all) or worth (most importance that "
-            "a budget buys, usual for --latency); of a detector also backbone or detector (all of it). "
-            "Repeatable.",
+            "a budget buys, with --data least change of the outputs; usual for --latency); of a detector "
+            "also backbone or detector (all of it). Repeatable.",
         ),
     ] = None,
     round_to: Annotated[

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from compressor.base.errors import UsageError
 from compressor.criteria import CRITERIA
+from compressor.criteria.readers import columns_of, held, rows_of
 from compressor.criteria.view import GroupView, Member, Stat
 
 
@@ -82,20 +83,14 @@ class _Reader:
 
     def __init__(self, member: Member, units: int, ridge: float) -> None:
         assert member.spread is not None
-        gram = member.spread.gram
-        values, scale = member.values.double(), member.spread.scale
-        if member.axis == 0:  # transposed: each of its taps is an output of its own
-            values = values.movedim(0, -1).flatten(0, -2)
-            scale = scale.repeat_interleave(len(values) // len(scale))
-        rows = values.flatten(1) * scale[:, None]
+        gram, scale = member.spread.gram, member.spread.scale
+        rows = rows_of(member)
+        rows = rows * scale.repeat_interleave(len(rows) // len(scale))[:, None]
         self._weight = rows.reshape(len(gram), -1, gram.shape[-1])  # groups, outputs, columns
         self._energy = float(torch.einsum("goc,gcd,god->", self._weight, gram, self._weight))
-        level = gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=torch.finfo(torch.float32).tiny)
-        held = torch.diag_embed((ridge * level)[:, None].expand(-1, gram.shape[-1]))
-        self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram + held))
-        kernel = values[0, 0].numel()
-        positions = torch.arange(units)[:, None] if member.positions is None else member.positions.cpu()
-        self._columns = (positions[:, :, None] * kernel + torch.arange(kernel)).flatten(1)
+        pull = torch.diag_embed(held(gram, ridge)[:, None].expand(-1, gram.shape[-1]))
+        self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram + pull))
+        self._columns = columns_of(member, units)
 
     def losses(self, alive: Tensor) -> Tensor:
         """Return what the removal of each of some units would add now, as a share, (alive,)."""

@@ -30,10 +30,12 @@ class Spread:
         gram: mean product of every two of its inputs, one per column of the weight of an output,
             (groups, columns, columns), float64; around their means where the layer can take a constant.
         scale: what the norm behind the layer multiplies each output by, (outputs,); ones without.
+        mean: of its inputs, (groups, columns), float64; None where the layer cannot take a constant.
     """
 
     gram: Tensor
     scale: Tensor
+    mean: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,15 @@
 """Ranking by one criterion and cutting at once: L1, CORING, HRank and their like."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from torch import nn
 
 from compressor.artifact import Artifact
+from compressor.base.pace import Say, unheard
 from compressor.criteria import Criterion, criterion_of
-from compressor.methods.ranking import Batches, Planned, make_plan
+from compressor.methods.ranking import Batches, Planned, Ranking, make_plan, plan_by, ranking_of
 from compressor.rates import PruneRequest
 from compressor.training.constraints import FREE, Constraint
 
@@ -19,9 +20,11 @@ class Ranked:
 
     Attributes:
         criterion: what ranks the units.
+        ranking: of the model that will be pruned, where it was made before: cuts of one model share it.
     """
 
     criterion: Criterion
+    ranking: Ranking | None = None
 
     @classmethod
     def by(cls, name: str, options: Mapping[str, object], seed: int) -> Self:
@@ -44,7 +47,21 @@ class Ranked:
 
     def start(self, artifact: Artifact, request: PruneRequest, batches: Batches | None) -> Planned:
         """Trace, rank, allocate and prove; see `compressor.methods.ranking.make_plan`."""
-        return make_plan(artifact.module, artifact.arch, request, self.criterion, batches)
+        model, arch = artifact.module, artifact.arch
+        if self.ranking is not None:
+            return plan_by(self.ranking, model, arch, request, self.criterion)
+        return make_plan(model, arch, request, self.criterion, batches)
+
+    def having_ranked(
+        self, artifact: Artifact, batches: Batches | None, *, worth: bool, say: Say = unheard
+    ) -> Self:
+        """Return the method with the ranking of one model, for that model alone.
+
+        Raises:
+            CompressError: tracing or the criterion failed.
+        """
+        made = ranking_of(artifact.module, artifact.arch, self.criterion, batches, worth=worth, say=say)
+        return replace(self, ranking=made)
 
     def prepare(self, model: nn.Module, state: Planned) -> nn.Module:
         """Return the model itself."""

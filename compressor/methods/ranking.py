@@ -9,14 +9,17 @@ from torch import Tensor, nn
 
 from compressor.base.errors import UsageError
 from compressor.base.modules import named_tensors
+from compressor.base.pace import Say, unheard
 from compressor.channels import ChannelGraph, trace
 from compressor.criteria import Chooser, Criterion
 from compressor.criteria.view import GroupView, Stat, Statistics, group_view
 from compressor.methods.collect import collect
+from compressor.methods.effects import effects
 from compressor.methods.reading import PairReducer, pairs_read
 from compressor.methods.spreads import spreads_read
 from compressor.rates import PruneRequest
 from compressor.rates.allocate import allocate, best_units
+from compressor.rates.worth import Effect
 from compressor.steps.choice import Choice
 from compressor.steps.plan import PrunePlan, cut
 from compressor.steps.shrink import ORACLE_LIMIT, OracleReport, check, run_shrunk
@@ -42,6 +45,24 @@ class Planned:
     oracle: OracleReport
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """What was seen of a model, whatever is asked of it afterwards.
+
+    Attributes:
+        graph: the traced model.
+        views: what the criterion sees of each free group.
+        importance: of their units.
+        effects: what widths change in the outputs; empty where nobody asked, or where nothing is known of the
+            readers of a group.
+    """
+
+    graph: ChannelGraph
+    views: Mapping[int, GroupView]
+    importance: Mapping[int, np.ndarray]
+    effects: Mapping[int, Effect]
+
+
 def make_plan(
     model: nn.Module,
     arch: Architecture,
@@ -56,24 +77,75 @@ def make_plan(
         arch: where it came from: example input and rate layouts.
         request: how much to remove.
         criterion: what to remove.
-        batches: training images for criteria that need data.
+        batches: training images for criteria that need data, and for ``worth``.
 
     Raises:
         CompressError: tracing, the request or the oracle failed.
     """
-    inputs, view, task = arch.example(), arch.view(model), TASKS.get(arch.task)
-    graph = trace(view, inputs)
+    ranking = ranking_of(model, arch, criterion, batches, worth=request.scope == "worth")
+    return plan_by(ranking, model, arch, request, criterion)
+
+
+def ranking_of(
+    model: nn.Module,
+    arch: Architecture,
+    criterion: Criterion,
+    batches: Batches | None,
+    *,
+    worth: bool,
+    say: Say = unheard,
+) -> Ranking:
+    """Trace a model and rank its units.
+
+    Args:
+        model: built and loaded; it is not changed.
+        arch: where it came from.
+        criterion: ranks.
+        batches: training images.
+        worth: whether it is measured what widths change in the outputs, where there are images.
+        say: called with a line for people, every ten seconds.
+
+    Raises:
+        CompressError: tracing or the criterion failed.
+    """
+    view, task = arch.view(model), TASKS.get(arch.task)
+    graph = trace(view, arch.example())
+    batches = list(batches) if worth and batches is not None else batches
     views = group_views(model, graph, criterion, batches, task)
     importance = ranked(criterion, views)
-    allocation = allocate(graph, request, comparable(criterion, importance), arch.layouts, arch.name)
+    measured: Mapping[int, Effect] = {}
+    if worth and batches is not None:
+        seen = views if Stat.SPREADS in criterion.needs else _spread(model, graph, batches, task)
+        measured = effects(view, seen, importance, batches, task, say)
+    known = measured if set(graph.free) <= set(measured) else {}
+    return Ranking(graph=graph, views=views, importance=importance, effects=known)
+
+
+def plan_by(
+    ranking: Ranking, model: nn.Module, arch: Architecture, request: PruneRequest, criterion: Criterion
+) -> Planned:
+    """Plan by a ranking that was made before; see `make_plan`.
+
+    Raises:
+        CompressError: the request or the oracle failed.
+    """
+    inputs, view, graph, importance = arch.example(), arch.view(model), ranking.graph, ranking.importance
+    scores = comparable(criterion, importance)
+    allocation = allocate(graph, request, scores, arch.layouts, arch.name, ranking.effects)
     choices = {
         index: chosen_units(criterion, view, importance[index], int(allocation.kept[index]))
-        for index, view in views.items()
+        for index, view in ranking.views.items()
         if int(allocation.kept[index]) < view.size
     }
     step = cut(graph, choices, allocation.decisions)
     plan = PrunePlan(arch=arch.name, steps=(step,), notes=notes_on(graph, choices))
     return Planned(plan=plan, graph=graph, oracle=proof_of(view, plan, inputs, graph, choices))
+
+
+def _spread(model: nn.Module, graph: ChannelGraph, batches: Batches, task: Task) -> dict[int, GroupView]:
+    """Return the free groups with the spread of what their readers read."""
+    tensors, seen = named_tensors(model), Statistics(spreads=spreads_read(model, graph, batches, task))
+    return {index: group_view(tensors, graph, index, seen) for index in graph.free}
 
 
 def group_views(

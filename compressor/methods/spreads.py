@@ -132,7 +132,8 @@ class _Sums:
         assert self._gram is not None
         assert self._total is not None
         gram, mean = self._gram / self.rows, self._total / self.rows
-        if norm is not None or self.layer.bias is not None:
+        constant = norm is not None or self.layer.bias is not None
+        if constant:
             gram = gram - mean[:, :, None] * mean[:, None, :]
         if not bool(torch.isfinite(gram).all()):
             raise NotFiniteError(
@@ -142,4 +143,4 @@ class _Sums:
         transposed = isinstance(self.layer, nn.ConvTranspose2d)
         outputs = self.layer.weight.shape[1 if transposed else 0]
         scale = torch.ones(outputs) if norm is None else scale_of(norm).reshape(outputs)
-        return Spread(gram=gram, scale=scale.double())
+        return Spread(gram=gram, scale=scale.double(), mean=mean if constant else None)

@@ -7,6 +7,7 @@ rates of single groups included, until one is cheap enough: no price is taken to
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -26,11 +27,12 @@ from compressor.rates.published import published
 from compressor.rates.request import PruneRequest
 from compressor.rates.rounding import Rounding, rounding
 from compressor.rates.targets import Budget, Published, Share
-from compressor.rates.worth import Search, levels_of
+from compressor.rates.worth import Effect, Levels, Search, levels_of
 from compressor.steps.decisions import GroupDecision
 
 _AT_ONCE: Final = 512
 """Members that are priced together: few enough to stay in the processor's cache."""
+_NOT_MEASURED: Final[Mapping[int, Effect]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,12 @@ class Allocation:
 
 
 def allocate(
-    graph: ChannelGraph, request: PruneRequest, scores: Scores, layouts: Mapping[str, Layout], arch: str
+    graph: ChannelGraph,
+    request: PruneRequest,
+    scores: Scores,
+    layouts: Mapping[str, Layout],
+    arch: str,
+    effects: Mapping[int, Effect] = _NOT_MEASURED,
 ) -> Allocation:
     """Resolve a request against a traced model.
 
@@ -57,6 +64,7 @@ def allocate(
         scores: group index -> (units,), higher means keep, comparable between groups; for global ranking.
         layouts: the architecture's rate layouts by name.
         arch: its name, for messages.
+        effects: of the widths of all free groups, for ``worth``; importance decides without.
 
     Raises:
         UsageError: the request cannot be met or makes no sense for this model.
@@ -74,7 +82,8 @@ def allocate(
         case Share(rate):
             requested = _shared(graph, request, rate, scores, settled.units)
         case Budget() as target if request.scope == "worth":
-            requested = _most_worth(graph, request, target, scores, settled.units, rounded)
+            worth = _Worth(graph, scores, effects)
+            requested = _most_worth(request, target, worth, settled.units, rounded)
         case Budget() as target:
             family = _family(graph, request, scores, settled.units)
             requested = _within(graph, _price(request, target), target, family, rounded)
@@ -110,24 +119,32 @@ def _family(graph: ChannelGraph, request: PruneRequest, scores: Scores, settled:
     return ranked(sizes, scores, request.max_rate, settled)
 
 
+@dataclass(frozen=True, slots=True)
+class _Worth:
+    """What widths are worth: by what they change where that is known of all groups, else by importance."""
+
+    graph: ChannelGraph
+    scores: Scores
+    effects: Mapping[int, Effect]
+
+    def levels(self, index: int, units: Ids) -> Levels:
+        if self.effects:
+            return self.effects[index].levels(units)
+        return levels_of(units, self.scores.get(index), len(self.graph.groups[index].producers))
+
+
 def _most_worth(
-    graph: ChannelGraph,
-    request: PruneRequest,
-    budget: Budget,
-    scores: Scores,
-    settled: Units,
-    rounded: Rounding,
+    request: PruneRequest, budget: Budget, worth: _Worth, settled: Units, rounded: Rounding
 ) -> Ids:
-    """Return the widths that keep the most importance within a budget, multiples from the start."""
+    """Return the widths that are worth most within a budget, multiples from the start."""
+    graph = worth.graph
     price, dense = _price(request, budget), kept_units(graph)
     price_of = price.of(graph)
     whole = float(price_of(dense[None])[0])
     start = dense.copy()
     start[list(settled)] = list(settled.values())
     levels = {
-        index: levels_of(
-            rounded.levels(index, request.max_rate), scores.get(index), len(graph.groups[index].producers)
-        )
+        index: worth.levels(index, rounded.levels(index, request.max_rate))
         for index in graph.free
         if index not in settled
     }

@@ -2,7 +2,8 @@
 
 What a vector of widths is worth is the sum over layers of log(importance kept / importance of all): a share,
 so that layers compare whatever their scale, and a logarithm, so that none is emptied because it is cheap to
-empty. A group counts once for each layer that makes it. For a multiplier m the widths that maximise
+empty. A group counts once for each layer that makes it. Where it was measured on images what widths change in
+the outputs, the worth is less of that change instead. For a multiplier m the widths that maximise
 worth - m * price are found group by group, everything else held, until nothing changes: with the widths
 around it held, each group is searched exactly, its saving counted in whatever makes and whatever reads it.
 m is bisected to the budget, and what remains of the budget is spent on single steps up. (Everett, Generalized
@@ -37,6 +38,23 @@ class Levels:
 
     units: Ids
     worth: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effect:
+    """What widths of a group change in the outputs of the network, as `compressor.methods.effects` finds it.
+
+    Attributes:
+        units: ascending, from one up; the last is the whole group.
+        error: mean squared change of the outputs, as a share of what they vary, summed over outputs.
+    """
+
+    units: Ids
+    error: NDArray[np.float64]
+
+    def levels(self, units: Ids) -> Levels:
+        """Return what widths are worth: the less they change, the more."""
+        return Levels(units, -np.interp(units, self.units, self.error))
 
 
 def levels_of(units: Ids, importance: NDArray[np.float64] | None, weight: float = 1.0) -> Levels:

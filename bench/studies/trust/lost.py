@@ -16,7 +16,6 @@ _WAIT_S: Final = 90
 _LOOK_S: Final = 0.0005
 _TRIES: Final = 6
 _PAIRS: Final = 5
-_SETTLED_S: Final = 5
 _FULL_BYTES: Final = 4096
 
 
@@ -32,8 +31,9 @@ def _record_lost(shell: Shell, words: Sequence[str]) -> bool:
     both = [shell.start(*words), shell.start(*words)]
     try:
         _until(lambda: any(one.poll() is not None for one in both))
-        time.sleep(_SETTLED_S)
-        return not (shell.place / words[-1] / "run.json").exists()
+        kept = [shell.place / words[-1] / name for name in ("run.json", "recipe.toml")]
+        _until(lambda: all(file.exists() for file in kept))
+        return not all(file.exists() for file in kept)
     finally:
         for one in both:
             one.kill()

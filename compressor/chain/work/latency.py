@@ -1,6 +1,7 @@
 """Pruning to a latency: cut by a table that was measured, measure the cut, and cut again where it is off."""
 
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from bench.layers.aim import Aim
 from bench.layers.fit import fitted
@@ -8,7 +9,7 @@ from bench.layers.price import Latency
 from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
 from compressor.chain.job import Job
-from compressor.chain.work.prune import Prune, images_for
+from compressor.chain.work.prune import Prune
 from compressor.methods import Training, prune
 from compressor.rates import Budget
 
@@ -31,14 +32,14 @@ class LatencyPrune(Prune):
                 cost what is expected.
             BackendMissingError: the target is not usable here.
         """
-        method = self.method()
-        if method.trains:
+        if self.method().trains:
             raise UsageError(
                 f"--method {self.table.method} trains before each cut, and a latency takes several cuts",
                 "find widths by a criterion first, --method l1 --dry-run, and give their rates.",
             )
         request = self.table.request(outside=artifact.arch.outside(self.table.parts))
         words = self.table.describe()
+        looked = cache(partial(self.looked, job, artifact, request))
 
         def cut(price: Latency, share: float) -> Artifact:
             asked = replace(
@@ -47,7 +48,7 @@ class LatencyPrune(Prune):
                 round_to=self.aim.round_to or price.table.where.block,
                 measured=price,
             )
-            batches, data = images_for(job, method)
+            method, batches, data = looked()
             return prune(artifact, asked, method, batches, words=words, data=data, training=training)
 
         small, reached = fitted(artifact, self.aim, cut, say=job.say)

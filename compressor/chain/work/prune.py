@@ -1,6 +1,7 @@
 """One shot of pruning: from a model and the settings to a smaller model."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -13,8 +14,9 @@ from compressor.chain.work.settle import settled
 from compressor.channels import ChannelGraph, trace
 from compressor.channels.cost import Cost
 from compressor.methods import Method, Training, method_of, prune, rehearsed, untrained
+from compressor.methods.ranked import Ranked
 from compressor.methods.ranking import Batches
-from compressor.rates import Published, Target
+from compressor.rates import PruneRequest, Published, Target
 from compressor.rates.prices import PRICES, whole_price
 from compressor.rates.shots import ONLY, Paid, Shot, ShotLayout, dense_widths, request_of_shot
 from compressor.rates.turns import Turn, request_of_turn
@@ -60,17 +62,32 @@ class Prune:
         Raises:
             UsageError: the request makes no sense, or the whole cut does not cost what is expected.
         """
-        method = self.method()
         arch = artifact.arch
         request = self.table.request(outside=arch.outside(self.table.parts))
         asked = request_of_shot(request, self.shot, lambda price: _paid(price, artifact))
         asked = replace(asked, target=_read_by(arch, self.shot, asked.target))
         if self.turn is not None:
             asked = request_of_turn(asked, self.turn, trace(artifact.view, artifact.example()))
-        batches, data = images_for(job, method)
+        method, batches, data = self.looked(job, artifact, asked)
         words = self.table.describe()
         small = prune(artifact, asked, method, batches, words=words, data=data, training=training)
         return self.ended(job, artifact, small)
+
+    def looked(
+        self, job: Job, artifact: Artifact, request: PruneRequest
+    ) -> tuple[Method[Any], Batches | None, str]:
+        """Return the method with its images and their name; what it ranks first is ranked for several cuts.
+
+        Raises:
+            CompressError: tracing or the criterion failed.
+        """
+        method: Method[Any] = self.method()
+        images, data = images_for(job, method, request)
+        batches = None if images is None else list(images)
+        if isinstance(method, Ranked):
+            worth = request.scope == "worth"
+            method = method.having_ranked(artifact, batches, worth=worth, say=job.say)
+        return method, batches, data
 
     def ended(self, job: Job, artifact: Artifact, small: Artifact) -> Artifact:
         """Return what a cut leaves: of the expected cost, and with merging undone where that is better.
@@ -96,9 +113,12 @@ class Prune:
         return method_of(self.table.method, self.table.options, self.seed)
 
 
-def images_for(job: Job, method: Method[object]) -> tuple[Batches | None, str]:
-    """Return the training images that a method looks at, and the name of their data set."""
-    if not method.looks or job.spec is None:
+def images_for(job: Job, method: Method[object], request: PruneRequest) -> tuple[Batches | None, str]:
+    """Return the training images that a method looks at, and the name of their data set.
+
+    Where widths are bought by their worth, it is measured on images what each changes.
+    """
+    if job.spec is None or not (method.looks or request.scope == "worth"):
         return None, ""
     return task.calibration(job.data), job.spec
 

@@ -1,0 +1,1 @@
+"""Accuracy at equal latency, for several ways to spread a cut."""
