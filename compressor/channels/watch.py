@@ -12,10 +12,10 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from compressor.base.errors import TraceError
 from compressor.base.modes import evaluation, unfused_attention
+from compressor.base.outputs import tensors_of
 from compressor.channels.call import Call
 from compressor.channels.dispatch import Calls, modules_told
 from compressor.channels.graph import ChannelGraph, close
@@ -65,8 +65,14 @@ def trace(model: nn.Module, inputs: Sequence[Tensor]) -> ChannelGraph:
         for number, value in enumerate(inputs):
             tracer.introduce(number, value)
         outputs = _run(model, inputs, tracer)
-    for value in tree_leaves(outputs):
-        for factor in tracer.shadow(value).factors if isinstance(value, Tensor) else ():
+    returned = tensors_of(outputs)
+    if not returned:
+        raise TraceError(
+            f"{type(model).__name__} returns {type(outputs).__name__}, in which there is no tensor",
+            "let forward return tensors, alone or in lists, mappings, dataclasses or objects.",
+        )
+    for value in returned:
+        for factor in tracer.shadow(value).factors:
             tracer.ledger.freeze(factor, "output of the model")
     return close(tracer.ledger, model)
 

@@ -41,5 +41,5 @@ def models(
         graph.explain(),
         *(f"layout {key}: {len(words)} rates: {', '.join(words)}" for key, words in layouts.items()),
         f"{len(graph.free)} of {len(graph.groups)} groups can be pruned; {cost.params:,} parameters, "
-        f"{cost.macs:,} MACs (thop: {cost.thop_macs:,})",
+        f"{cost.macs:,} MACs (thop: {'-' if cost.thop_macs is None else f'{cost.thop_macs:,}'})",
     )

@@ -22,11 +22,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._pytree import tree_leaves
 
 from compressor.base.bounds import require_memory
 from compressor.base.errors import NotFiniteError
 from compressor.base.modes import evaluation
+from compressor.base.outputs import tensors_of
 from compressor.base.pace import Pace, Say, unheard
 from compressor.channels.graph import module_of
 from compressor.criteria.view import GroupView
@@ -131,8 +131,7 @@ def _measured(
         passes = _Pass(stack, layers)
         for piece, images in _pieces(view, layers, batches, task):
             passes.begin(images)
-            made = tree_leaves(task.scoring.run(view, piece))
-            outputs = [z for z in made if isinstance(z, Tensor) and z.requires_grad]
+            outputs = [z for z in tensors_of(task.scoring.run(view, piece)) if z.requires_grad]
             torch.autograd.backward(_projected(outputs, images, signs))
             for key, sums in passes.sums.items():
                 totals[key] = totals.get(key, 0.0) + float(sums.double().square().sum())
