@@ -1,0 +1,1 @@
+"""Networks of another library, as its users would bring them."""
