@@ -21,10 +21,12 @@ class Ranked:
     Attributes:
         criterion: what ranks the units.
         ranking: of the model that will be pruned, where it was made before: cuts of one model share it.
+        say: called with a line for people, every ten seconds of planning.
     """
 
     criterion: Criterion
     ranking: Ranking | None = None
+    say: Say = unheard
 
     @classmethod
     def by(cls, name: str, options: Mapping[str, object], seed: int) -> Self:
@@ -49,7 +51,7 @@ class Ranked:
         """Trace, rank, allocate and prove; see `compressor.methods.ranking.make_plan`."""
         model, arch = artifact.module, artifact.arch
         if self.ranking is not None:
-            return plan_by(self.ranking, model, arch, request, self.criterion)
+            return plan_by(self.ranking, model, arch, request, self.criterion, self.say)
         return make_plan(model, arch, request, self.criterion, batches)
 
     def having_ranked(
@@ -61,7 +63,7 @@ class Ranked:
             CompressError: tracing or the criterion failed.
         """
         made = ranking_of(artifact.module, artifact.arch, self.criterion, batches, worth=worth, say=say)
-        return replace(self, ranking=made)
+        return replace(self, ranking=made, say=say)
 
     def prepare(self, model: nn.Module, state: Planned) -> nn.Module:
         """Return the model itself."""

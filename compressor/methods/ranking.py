@@ -1,13 +1,13 @@
 """From a model and a request to a plan: trace, rank, allocate, choose, and check with the oracle."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from compressor.base.errors import UsageError
+from compressor.base.errors import OracleError, UsageError
 from compressor.base.modules import named_tensors
 from compressor.base.pace import Say, unheard
 from compressor.channels import ChannelGraph, trace
@@ -15,6 +15,7 @@ from compressor.criteria import Chooser, Criterion
 from compressor.criteria.view import GroupView, Stat, Statistics, group_view
 from compressor.methods.collect import collect
 from compressor.methods.effects import effects
+from compressor.methods.proving import culprits, frozen, left_whole, proof_of
 from compressor.methods.reading import PairReducer, pairs_read
 from compressor.methods.spreads import spreads_read
 from compressor.rates import PruneRequest
@@ -22,12 +23,15 @@ from compressor.rates.allocate import allocate, best_units
 from compressor.rates.worth import Effect
 from compressor.steps.choice import Choice
 from compressor.steps.plan import PrunePlan, cut
-from compressor.steps.shrink import ORACLE_LIMIT, OracleReport, check, run_shrunk
+from compressor.steps.shrink import OracleReport
 from compressor.tasks.classification import CLASSIFICATION
 from compressor.tasks.task import TASKS, Batch, Task
 from compressor.zoo import Architecture
 
 Batches = Iterable[Batch]
+
+_ROUNDS = 4
+"""Of freezing groups whose cut cannot be proven; others may appear once widths are others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,24 +126,74 @@ def ranking_of(
 
 
 def plan_by(
-    ranking: Ranking, model: nn.Module, arch: Architecture, request: PruneRequest, criterion: Criterion
+    ranking: Ranking,
+    model: nn.Module,
+    arch: Architecture,
+    request: PruneRequest,
+    criterion: Criterion,
+    say: Say = unheard,
 ) -> Planned:
     """Plan by a ranking that was made before; see `make_plan`.
+
+    Where the plan cannot be proven, groups whose cut cannot be proven alone stay whole, and the others are
+    planned again.
 
     Raises:
         CompressError: the request or the oracle failed.
     """
+    whole: list[int] = []
+    for left in reversed(range(_ROUNDS + 1)):
+        try:
+            planned = _planned(ranking, model, arch, request, criterion)
+        except _UnprovenError as failed:
+            view = arch.view(model)
+            found = culprits(view, arch, ranking.graph, failed.choices, say) if left else {}
+            if not found or len(found) == len(ranking.graph.free):
+                raise failed.error from None
+            whole += found
+            ranking = replace(ranking, graph=frozen(ranking.graph, found))
+        except UsageError as error:
+            if not whole:
+                raise
+            (why,) = left_whole(ranking.graph, whole)
+            raise UsageError(f"{error.message}; {why}", error.hint) from error
+        else:
+            break
+    notes = (*planned.plan.notes, *left_whole(planned.graph, whole))
+    return replace(planned, plan=replace(planned.plan, notes=notes))
+
+
+class _UnprovenError(Exception):
+    """A plan could not be proven.
+
+    Attributes:
+        choices: of the plan.
+        error: of the proof.
+    """
+
+    def __init__(self, choices: Mapping[int, Choice], error: OracleError) -> None:
+        super().__init__(str(error))
+        self.choices, self.error = choices, error
+
+
+def _planned(
+    ranking: Ranking, model: nn.Module, arch: Architecture, request: PruneRequest, criterion: Criterion
+) -> Planned:
     inputs, view, graph, importance = arch.example(), arch.view(model), ranking.graph, ranking.importance
     scores = comparable(criterion, importance)
     allocation = allocate(graph, request, scores, arch.layouts, arch.name, ranking.effects)
     choices = {
-        index: chosen_units(criterion, view, importance[index], int(allocation.kept[index]))
-        for index, view in ranking.views.items()
-        if int(allocation.kept[index]) < view.size
+        index: chosen_units(criterion, ranking.views[index], importance[index], int(allocation.kept[index]))
+        for index in graph.free
+        if int(allocation.kept[index]) < graph.groups[index].size
     }
     step = cut(graph, choices, allocation.decisions)
     plan = PrunePlan(arch=arch.name, steps=(step,), notes=notes_on(graph, choices))
-    return Planned(plan=plan, graph=graph, oracle=proof_of(view, plan, inputs, graph, choices))
+    try:
+        oracle = proof_of(view, plan, inputs, graph, choices)
+    except OracleError as error:
+        raise _UnprovenError(choices, error) from error
+    return Planned(plan=plan, graph=graph, oracle=oracle)
 
 
 def _spread(model: nn.Module, graph: ChannelGraph, batches: Batches, task: Task) -> dict[int, GroupView]:
@@ -222,18 +276,3 @@ def notes_on(graph: ChannelGraph, choices: Mapping[int, Choice]) -> tuple[str, .
     if graph.unused:
         notes.append(f"never run in evaluation mode, left as they are: {', '.join(graph.unused)}")
     return tuple(notes)
-
-
-def proof_of(
-    model: nn.Module,
-    plan: PrunePlan,
-    inputs: Sequence[Tensor],
-    graph: ChannelGraph,
-    choices: Mapping[int, Choice],
-) -> OracleReport:
-    """Prove the plan; where units are inexact, prove that the result runs and say why no more is claimed."""
-    inexact = [graph.groups[i].inexact for i in choices if graph.groups[i].inexact]
-    if not inexact:
-        return check(model, plan, inputs)
-    run_shrunk(model, plan, inputs)
-    return OracleReport(max_relative_difference=None, limit=ORACLE_LIMIT, refused=inexact[0])

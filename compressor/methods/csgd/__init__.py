@@ -28,7 +28,8 @@ from compressor.methods.csgd.centripetal import Centripetal, Force, update_matri
 from compressor.methods.csgd.clustering import KINDS, clusters
 from compressor.methods.csgd.ties import Grouped, Tie, distance, farthest, ties_of
 from compressor.methods.csgd.tracks import alike, pacesetter, require_exact, require_trained, shares
-from compressor.methods.ranking import Batches, Planned, comparable, group_views, notes_on, proof_of, ranked
+from compressor.methods.proving import proof_of
+from compressor.methods.ranking import Batches, Planned, comparable, group_views, notes_on, ranked
 from compressor.rates import PruneRequest
 from compressor.rates.allocate import allocate
 from compressor.steps.channels import ChangeChannels

@@ -53,11 +53,11 @@ class Amplified(Net):
 
 
 class Broken(Net):
-    """Reads a weight by a number of its own: what is pruned computes something else."""
+    """Adds its widths to what it returns: whatever is pruned computes something else."""
 
     def forward(self, x: Tensor) -> Tensor:
         logits, _ = self.parts(x)
-        return logits + float(self.second.weight.shape[0])
+        return logits + float(self.first.weight.shape[0] + self.second.weight.shape[0])
 
 
 class Nothing(Net):
