@@ -137,7 +137,7 @@ def _measured(
                 totals[key] = totals.get(key, 0.0) + float(sums.double().square().sum())
             seen += images
             if pace.due():
-                say(f"what widths change: {seen} of {_IMAGES} images")
+                say(f"what widths change: {seen} images, at most {_IMAGES}")
     return {key: total / seen for key, total in totals.items()}
 
 

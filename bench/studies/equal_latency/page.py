@@ -24,7 +24,7 @@ def text(data: Row) -> str:
 
 
 def _cut(row: Row, cells: list[Row]) -> str:
-    measured = {result["model"]: result["speedup"] for result in row["report"]["results"]}
+    measured = {name: result["speedup"] for name, result in row["measured"].items()}
     lines = [
         (name, f"{way['predicted']:.3f}", _share(measured[name]), f"{way['macs_share']:.3f}",
          f"{way['top1_repaired']:.2f}" if "top1_repaired" in way else "", _trained(row, name, cells))

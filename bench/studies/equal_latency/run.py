@@ -110,7 +110,7 @@ class Study:
             )  # fmt: skip
         return {
             "ways": {name: self._row(one) for name, one in made.items()},
-            "report": report_to_json(report),
+            "measured": {row["model"]: _measured(row) for row in report_to_json(report)["results"]},
         }
 
     def trained(self, cell: Trained, level: float) -> Row:
@@ -126,7 +126,7 @@ class Study:
             "level": one.level,
             "predicted": one.predicted,
             "macs_share": macs_of(one.module, self.ground.dense.example()) / whole,
-            "units": self.ground.units(one.module).tolist(),
+            "units": " ".join(map(str, self.ground.units(one.module))),
             "top1": self._top1(one.module),
         }
         return {**row, "top1_repaired": self._repaired(one.artifact)} if one.artifact else row
@@ -192,6 +192,10 @@ def _study(model: str, data: Path, folder: Path) -> Study:
         dense=subject.dense, graph=graph, price=Latency(table=table), methods=_ranked(subject)
     )  # fmt: skip
     return Study(subject=subject, ground=ground, before=before)
+
+
+def _measured(row: Row) -> Row:
+    return {"p50_ms": row["p50_ms"], "speedup": row["speedup"]}
 
 
 def _ranked(subject: Subject) -> dict[str, Ranked]:

@@ -30,6 +30,8 @@ from compressor.cli import main as command
 
 RESULTS: Final = results_of("strangers")
 SCHEMA_VERSION: Final = 1
+HALF: Final = 0.505
+"""Of the multiply-adds that a counter finds in the network itself; the plan counts by its own model."""
 _LIMIT_S: Final = 300
 _MEMORY_BYTES: Final = 12 * 2**30
 
@@ -57,7 +59,7 @@ def main() -> None:
         return
     kept = Kept(RESULTS, {"schema_version": SCHEMA_VERSION, "environment": environment(), "timm": version})
     kept.finish(cells, tried)
-    passed = sum(row["status"] == 0 for row in kept.cells)
+    passed = sum(row["status"] == 0 and row["macs_share"] <= HALF for row in kept.cells)
     print(f"{passed} of {len(kept.cells)} reach half of their multiply-adds", flush=True)
 
 
