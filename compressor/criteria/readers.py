@@ -33,10 +33,10 @@ def columns_of(member: Member, units: int) -> Tensor:
 
 
 def held(gram: Tensor, ridge: float) -> Tensor:
-    """Return what is added to the diagonal of Gram matrices, (groups, columns, columns), (groups,).
+    """Return what is added to the diagonals of Gram matrices so that weights are held, (groups,).
 
     Args:
-        gram: the matrices.
+        gram: the matrices, (groups, columns, columns).
         ridge: relative to the mean variance of an input.
     """
     level = gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=torch.finfo(torch.float32).tiny)

@@ -132,6 +132,8 @@ def _measured(
         for piece, images in _pieces(view, layers, batches, task):
             passes.begin(images)
             outputs = [z for z in tensors_of(task.scoring.run(view, piece)) if z.requires_grad]
+            if not outputs:  # a forward of its own may forbid gradients, and nothing may read units
+                return {}
             torch.autograd.backward(_projected(outputs, images, signs))
             for key, sums in passes.sums.items():
                 totals[key] = totals.get(key, 0.0) + float(sums.double().square().sum())

@@ -1,7 +1,8 @@
 """Pruning to a latency: cut by a table that was measured, measure the cut, and cut again where it is off."""
 
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
+from typing import Any
 
 from bench.layers.aim import Aim
 from bench.layers.fit import fitted
@@ -10,7 +11,8 @@ from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
 from compressor.chain.job import Job
 from compressor.chain.work.prune import Prune
-from compressor.methods import Training, prune
+from compressor.methods import Method, Training, prune
+from compressor.methods.ranking import Batches
 from compressor.rates import Budget
 
 
@@ -39,7 +41,11 @@ class LatencyPrune(Prune):
             )
         request = self.table.request(outside=artifact.arch.outside(self.table.parts))
         words = self.table.describe()
-        looked = cache(partial(self.looked, job, artifact, request))
+
+        @cache
+        def looked() -> tuple[Method[Any], Batches | None, str]:
+            method, images, data = self.looked(job, artifact, request)
+            return method, None if images is None else list(images), data
 
         def cut(price: Latency, share: float) -> Artifact:
             asked = replace(

@@ -76,18 +76,19 @@ class Prune:
     def looked(
         self, job: Job, artifact: Artifact, request: PruneRequest
     ) -> tuple[Method[Any], Batches | None, str]:
-        """Return the method with its images and their name; what it ranks first is ranked for several cuts.
+        """Return the method, the images that it has still to see, and their name.
+
+        A ranking is made here, once for all cuts.
 
         Raises:
             CompressError: tracing or the criterion failed.
         """
         method: Method[Any] = self.method()
         images, data = images_for(job, method, request)
-        batches = None if images is None else list(images)
         if isinstance(method, Ranked):
             worth = request.scope == "worth"
-            method = method.having_ranked(artifact, batches, worth=worth, say=job.say)
-        return method, batches, data
+            return method.having_ranked(artifact, images, worth=worth, say=job.say), None, data
+        return method, images, data
 
     def ended(self, job: Job, artifact: Artifact, small: Artifact) -> Artifact:
         """Return what a cut leaves: of the expected cost, and with merging undone where that is better.

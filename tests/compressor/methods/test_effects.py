@@ -197,3 +197,15 @@ def test_readers_that_are_not_known_leave_it_to_importance(monkeypatch: pytest.M
     monkeypatch.setattr("compressor.methods.ranking.effects", lambda *_: {0: some})
     found: Ranking = ranking_of(model, arch(Net), L1(), images(), worth=True)
     assert found.effects == {}
+
+
+class WithoutGradients(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return super().forward(x)
+
+
+def test_a_forward_that_forbids_gradients_leaves_it_to_importance() -> None:
+    torch.manual_seed(0)
+    found = ranking_of(WithoutGradients().eval(), arch(WithoutGradients), L1(), images(), worth=True)
+    assert found.effects == {}
