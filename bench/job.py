@@ -8,7 +8,7 @@ from bench.halt import Halt
 from bench.measure import STANDARD, MeasureSettings, Progress
 from bench.results import BenchResult, Search, Served
 from compressor.base.errors import UsageError
-from compressor.base.pace import Say
+from compressor.base.pace import Say, unheard
 from export.backends import SessionOptions
 
 _MOST_QUERIES: Final = 1_000_000
@@ -77,7 +77,7 @@ class Job:
     data: str | None = None
     load: Load = Load()
     progress: Progress = lambda what, done, total: None
-    say: Say = lambda words: None
+    say: Say = unheard
     halt: Halt = field(default_factory=Halt)
 
 

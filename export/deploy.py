@@ -18,7 +18,7 @@ from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
 from compressor.base.files import file_digest, publish, temporary_folder, writing
 from compressor.base.locks import owned
-from compressor.base.pace import Say
+from compressor.base.pace import Say, unheard
 from compressor.steps.align import AlignReport, default_multiple, pad_to_multiple
 from compressor.tasks.opened import Images, Pair, Precision
 from compressor.tasks.parity import MIN_CASES, SERVED_BATCHES, ParityReport
@@ -108,7 +108,7 @@ def deploy(
     path: Path,
     settings: DeploySettings = _STANDARD,
     *,
-    say: Say = lambda words: None,
+    say: Say = unheard,
 ) -> Deployed:
     """Export a model and prove that the file computes the same.
 

@@ -7,10 +7,10 @@ from typing import Final
 
 from bench.gate.metrics import check_calls, needed_calls, over_all, ratios_of
 from bench.gate.rule import LOOKS, Decision, Limits, OnOpen, Round, Verdict, decide, detectable
+from compressor.base.pace import Say, unheard
 
 Start = Callable[[], AbstractContextManager[Iterator[Round]]]
 """Starts fresh processes; their rounds come without end."""
-Progress = Callable[[str], None]
 
 TRIES: Final = 2
 """Sets of processes before an open question is answered by the estimate alone."""
@@ -51,7 +51,7 @@ def judge(
     *,
     on_open: OnOpen,
     metrics: Sequence[str] = MEDIAN,
-    progress: Progress = lambda words: None,
+    progress: Say = unheard,
 ) -> dict[str, Judged]:
     """Measure until the rule decides; what stays open is measured once more in fresh processes.
 
@@ -77,7 +77,7 @@ def judge(
 
 
 def _one_set(
-    start: Start, limits: Limits, on_open: OnOpen, metrics: Sequence[str], progress: Progress
+    start: Start, limits: Limits, on_open: OnOpen, metrics: Sequence[str], progress: Say
 ) -> dict[str, Judged]:
     taken: list[Round] = []
     found: dict[str, Judged] = {}

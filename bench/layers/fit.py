@@ -24,7 +24,6 @@ from compressor.base.errors import UsageError
 from compressor.base.files import scratch
 from compressor.base.pace import Say
 from compressor.channels import ChannelGraph, trace
-from compressor.channels.cost import kept_units
 from export.backends import BACKENDS, SessionOptions, require_device
 
 TRIES: Final = 3
@@ -184,9 +183,7 @@ def _share(aim: Aim, dense_ms: float) -> float:
 
 def predicted(price: Latency, graph: ChannelGraph, source: Artifact, small: Artifact) -> float:
     """Return the share of its latency before the cut that a network has; ``graph`` is of before."""
-    widths = np.stack([kept_units(graph), _kept(graph, source, small)])
-    dense, cut = price.of(graph)(widths)
-    return float(cut / dense)
+    return price.share(graph, _kept(graph, source, small))
 
 
 def _kept(graph: ChannelGraph, source: Artifact, small: Artifact) -> np.ndarray:

@@ -54,6 +54,11 @@ class Latency:
         scaled = tuple(replace(term, price_of=_times(scale, term.price_of)) for term in terms)
         return Additive((1 - self.slope) * self.table.call_ms + scale * fixed, scaled)
 
+    def share(self, graph: ChannelGraph, kept: Ids) -> float:
+        """Return the share of the traced dense model's time that one network takes, (groups,)."""
+        dense, cut = self.of(graph)(np.stack([kept_units(graph), kept]))
+        return float(cut / dense)
+
     def bent(self, predicted_share: float, measured_share: float) -> Self:
         """Return the price that agrees with what was measured.
 

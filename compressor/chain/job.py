@@ -12,6 +12,7 @@ from torch import nn
 from bench.layers.aim import Reached
 from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
+from compressor.base.pace import Say
 from compressor.data import DataSplits, ImageSet
 from compressor.tasks.scores import Score
 from compressor.training.records import TrainResult
@@ -64,7 +65,7 @@ class Job:
     store: Store
     spec: str | None
     device: torch.device
-    say: Callable[[str], None]
+    say: Say
     teacher: Callable[[], nn.Module] | None = None
     trained: Callable[[TrainResult], None] = _nobody
     reached: Callable[[Reached], None] = _nobody

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from compressor.artifact import Artifact, Manifest
-from compressor.base.pace import Say
+from compressor.base.pace import Say, unheard
 from compressor.chain.job import Job, Store
 from compressor.chain.memory import Memory
 from compressor.chain.settings import Pipeline
@@ -77,7 +77,7 @@ def dry_run(pipeline: Pipeline) -> DryRun:
     Raises:
         CompressError: as for ``compress prune``.
     """
-    job = job_of(pipeline, Memory(), torch.device("cpu"), lambda words: None)
+    job = job_of(pipeline, Memory(), torch.device("cpu"), unheard)
     artifact, shots = job.start, []
     for stage in stages_of(pipeline):
         if isinstance(stage.work, Prune):

@@ -75,17 +75,32 @@ def effects(
         UsageError: the fitted weights would not fit into memory.
     """
     widths = {index: _widths(group.size) for index, group in groups.items()}
+    _require_room(groups, widths)
+    layers = _fitted(view, groups, importance, widths, say)
+    errors = _measured(view, layers, batches, task, say)
+    known = {index for index, _ in errors}
+    return {index: _effect(errors, index, widths[index], groups[index].size) for index in sorted(known)}
+
+
+def _require_room(groups: Mapping[int, GroupView], widths: Mapping[int, Sequence[int]]) -> None:
     weights = sum(
         len(widths[index]) * member.values.numel()
         for index, group in groups.items()
         for member in group.members
         if member.spread is not None
     )
-    require_memory(
-        _COPIES * 4 * weights,
-        "the fitted weights of all layers",
-        "leave the widest groups whole with --keep.",
-    )
+    hint = "leave the widest groups whole with --keep."
+    require_memory(_COPIES * 4 * weights, "the fitted weights of all layers", hint)
+
+
+def _fitted(
+    view: nn.Module,
+    groups: Mapping[int, GroupView],
+    importance: Mapping[int, NDArray[np.float64]],
+    widths: Mapping[int, Sequence[int]],
+    say: Say,
+) -> list[_Layer]:
+    """Return the layers that read units, with the changes of all groups and widths."""
     layers: dict[str, _Layer] = {}
     pace = Pace()
     for number, (index, group) in enumerate(groups.items()):
@@ -96,9 +111,7 @@ def effects(
             name = module_of(change.tensor)
             layer = layers.setdefault(name, _Layer(view.get_submodule(name)))
             layer.changes.append(((index, change.width), change))
-    errors = _measured(view, list(layers.values()), batches, task, say)
-    known = {index for index, _ in errors}
-    return {index: _effect(errors, index, widths[index], groups[index].size) for index in sorted(known)}
+    return list(layers.values())
 
 
 def _widths(size: int) -> list[int]:

@@ -14,7 +14,7 @@ also makes up for what the shortcut lacks.
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from torch import nn
@@ -22,7 +22,7 @@ from torch import nn
 from compressor.artifact import Artifact
 from compressor.artifact.repaired import LayerRepair, RepairReport
 from compressor.base.errors import UsageError
-from compressor.base.pace import Pace
+from compressor.base.pace import Pace, Say, unheard
 from compressor.repairing.norms import estimate_norms
 from compressor.repairing.pairs import Models
 from compressor.repairing.settings import RepairSettings
@@ -38,10 +38,6 @@ _PIECES = 10
 _FRONTIER = 4  # values that a waiting pair holds, in units of the largest that a layer reads or makes
 
 
-def _nobody(words: str) -> None:
-    """Hear nothing."""
-
-
 def repair(
     dense: Artifact,
     small: Artifact,
@@ -49,7 +45,7 @@ def repair(
     *,
     settings: RepairSettings | None = None,
     data: str = "",
-    say: Callable[[str], None] = _nobody,
+    say: Say = unheard,
 ) -> Artifact:
     """Return the pruned model with weights that compute what the dense one does, as far as they can.
 
@@ -89,7 +85,7 @@ def repair(
 class _Ticker:
     """Says every ten seconds where the repair is."""
 
-    def __init__(self, say: Callable[[str], None], layers: int) -> None:
+    def __init__(self, say: Say, layers: int) -> None:
         self._say, self._pace, self._layers = say, Pace(), layers
         self._met: list[str] = []
 

@@ -1,9 +1,13 @@
 """Networks with their published weights, and CIFAR-10."""
 
+import copy
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+from torch import nn
 
 from bench.studies.common.published import CHECKPOINTS
 from compressor.artifact import Artifact
@@ -34,3 +38,8 @@ def opened(data: Path, file: Path, name: str = "resnet56_cifar") -> Subject:
     weights = CHECKPOINTS[arch.name][0]
     load_weights(model, data / "weights" / weights, arch)
     return Subject(Artifact.of(model, arch, weights), open_data(f"npz:{file}", arch.input))
+
+
+def fast(module: nn.Module) -> nn.Module:
+    """Return a copy in channels last: the same numbers' layout, a fifth faster on CPUs."""
+    return copy.deepcopy(module).to(memory_format=torch.channels_last)

@@ -9,7 +9,6 @@ with the first one missing.
 """
 
 import argparse
-import copy
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +30,8 @@ from bench.layers.price import Latency
 from bench.measure import MeasureSettings
 from bench.run import bench
 from bench.studies.common.cells import Kept, Row, say
-from bench.studies.common.cifar import Subject, opened
+from bench.studies.common.cifar import Subject, fast, opened
+from bench.studies.common.exported import exported
 from bench.studies.common.results import results_of
 from bench.studies.equal_latency.ways import WAYS, Found, Ground, at, found
 from compressor.artifact import Artifact
@@ -46,7 +46,6 @@ from compressor.tasks.recipe import Recipe
 from compressor.tasks.task import calibration
 from compressor.training import evaluate, fine_tune
 from export.backends import BACKENDS, SessionOptions
-from export.to_onnx import export_onnx
 
 RESULTS: Final = results_of("equal_latency")
 SCHEMA_VERSION: Final = 1
@@ -103,7 +102,9 @@ class Study:
             say(f"searching: {name}")
             made[name] = found(self.ground, way, share)
         with tempfile.TemporaryDirectory() as folder:
-            files = [self._exported(name, one.module, Path(folder)) for name, one in made.items()]
+            files = [
+                exported(name, one.module, self.ground.dense, Path(folder)) for name, one in made.items()
+            ]
             report = bench(
                 [self.before, *files], backend=BACKEND, options=SessionOptions(threads=THREADS),
                 batches=(1,), settings=MeasureSettings(budget_s=_SECONDS),
@@ -115,8 +116,7 @@ class Study:
 
     def trained(self, cell: Trained, level: float) -> Row:
         """Train the network of a way and score it."""
-        model = copy.deepcopy(at(self.ground, WAYS[cell.way], level).module)
-        model = model.to(memory_format=torch.channels_last)
+        model = fast(at(self.ground, WAYS[cell.way], level).module)
         fine_tune(model, _fewer(self.subject.data), replace(RECIPE, seed=cell.seed))
         return {"top1": self._top1(model)}
 
@@ -137,16 +137,8 @@ class Study:
         return self._top1(repair(self.ground.dense, artifact, images, settings=settings, say=say).module)
 
     def _top1(self, module: nn.Module) -> float:
-        fast = copy.deepcopy(module).to(memory_format=torch.channels_last)
-        score = evaluate(fast, self.subject.data.test, batch_size=250)
+        score = evaluate(fast(module), self.subject.data.test, batch_size=250)
         return float(asdict(score)["top1"])
-
-    def _exported(self, name: str, module: nn.Module, folder: Path) -> Candidate:
-        say(f"exporting: {name}")
-        inputs = self.ground.dense.input
-        path = folder / f"{name.strip('-').replace(', ', '-').replace(' ', '-')}.onnx"
-        file = export_onnx(copy.deepcopy(module), inputs, path, metadata={})
-        return Candidate(name=name, source=file.path, inputs=inputs, digest=file.sha256)
 
 
 def main() -> None:

@@ -1,16 +1,15 @@
 """Ways to spread a cut over a network; each is asked for a level, and levels are searched for one latency."""
 
-import copy
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from torch import nn
 
 from bench.layers.price import Latency
+from bench.studies.common.torch_pruning import pruned_by_torch_pruning
 from compressor.artifact import Artifact
 from compressor.base.errors import UsageError
 from compressor.channels import ChannelGraph
@@ -53,9 +52,7 @@ class Ground:
 
     def predicted(self, module: nn.Module) -> float:
         """Return the share of the dense latency that a smaller network takes by the table."""
-        widths = np.stack([kept_units(self.graph), self.units(module)])
-        whole, cut = self.price.of(self.graph)(widths)
-        return float(cut / whole)
+        return self.price.share(self.graph, self.units(module))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,27 +116,14 @@ def _theirs(everywhere: bool, ground: Ground, level: float) -> nn.Module:
     It takes the padded shortcuts of these networks for additions of equal widths and breaks them, so a user
     has to keep the outputs of all blocks.
     """
-    import torch_pruning as tp
-
-    model = copy.deepcopy(ground.dense.module)
-    options: dict[str, Any] = {"global_pruning": everywhere, "round_to": _THEIR_MULTIPLE}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pruner = tp.pruner.MagnitudePruner(
-            model, ground.dense.example()[0], importance=tp.importance.MagnitudeImportance(p=1),
-            pruning_ratio=1 - level, max_pruning_ratio=0.9, ignored_layers=_block_ends(model), **options,
-        )  # fmt: skip
-        pruner.step()
-    pruned: nn.Module = model.eval()
-    return pruned
+    ends = tuple(name for name, _ in ground.dense.module.named_modules() if _ends_block(name))
+    return pruned_by_torch_pruning(
+        ground.dense, 1 - level, everywhere=everywhere, multiple=_THEIR_MULTIPLE, names=ends
+    )
 
 
-def _block_ends(model: nn.Module) -> list[nn.Module]:
-    return [
-        module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) or name == "conv1" or name.endswith(".conv2")
-    ]
+def _ends_block(name: str) -> bool:
+    return name == "conv1" or name.endswith(".conv2")
 
 
 WAYS: Final[dict[str, Way]] = {

@@ -6,11 +6,11 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from bench.studies.gpu.calls import Run, inputs_of, mixed_precision
 from bench.studies.gpu.cells import Cell
 from bench.studies.gpu.subjects import PLANNED_AT, architecture
+from compressor.base.outputs import tensors_of
 from compressor.steps.shrink import relative_difference
 from compressor.tasks.parity import PARITY_LIMITS
 
@@ -74,4 +74,4 @@ def _heads(module: nn.Module, cell: Cell, device: torch.device | str) -> list[Te
 
 
 def _tensors(outputs: object) -> list[Tensor]:
-    return [leaf.float().cpu() for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+    return [tensor.float().cpu() for tensor in tensors_of(outputs)]

@@ -1,16 +1,13 @@
 """Speed at equal multiply-adds: ResNet-50 at those of two published rows, spread in several ways."""
 
-import copy
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import torch
 from torch import nn
 
-from bench.candidates import Candidate, candidate
+from bench.candidates import candidate
 from bench.document import report_to_json
 from bench.layers.here import here
 from bench.layers.make import measured_table
@@ -18,14 +15,15 @@ from bench.layers.price import Latency
 from bench.measure import MeasureSettings
 from bench.run import bench
 from bench.studies.common.cells import say
+from bench.studies.common.exported import exported
 from bench.studies.common.published import STRINGS
+from bench.studies.common.torch_pruning import pruned_by_torch_pruning
 from bench.studies.latency.cells import Cell, Row, dense
 from compressor.artifact import Artifact
 from compressor.channels.cost import macs_of
 from compressor.methods import method_of, prune
 from compressor.rates import Budget, PruneRequest, Published
 from export.backends import BACKENDS, SessionOptions
-from export.to_onnx import export_onnx
 
 MODEL: Final = "resnet50"
 _SECONDS: Final = 12.0
@@ -50,7 +48,7 @@ def speed(cell: Cell) -> Row:
         for row, rates in STRINGS.items():
             for name, module in _row(whole, rates, price).items():
                 macs[f"{row}, {name}"] = macs_of(module, whole.example())
-                models.append(_exported(f"{row}, {name}", module, whole, room))
+                models.append(exported(f"{row}, {name}", module, whole, room))
         report = bench(
             models, backend="onnxruntime", options=SessionOptions(threads=cell.threads), batches=(1,),
             settings=MeasureSettings(budget_s=_SECONDS),
@@ -101,36 +99,10 @@ def _theirs(whole: Artifact, macs: int) -> nn.Module:
     low, high, best = 0.0, 0.95, None
     for _ in range(_BISECTIONS):
         ratio = (low + high) / 2
-        found = _pruned(whole, ratio)
+        found = pruned_by_torch_pruning(whole, ratio, everywhere=True, multiple=16)
         if macs_of(found, whole.example()) >= macs:
             best, low = found, ratio
         else:
             high = ratio
     assert best is not None
     return best
-
-
-def _pruned(whole: Artifact, ratio: float) -> nn.Module:
-    import torch_pruning as tp
-
-    model = copy.deepcopy(whole.module)
-    kept = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    options: dict[str, Any] = {"global_pruning": True, "round_to": 16, "ignored_layers": kept}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pruner = tp.pruner.MagnitudePruner(
-            model, whole.example()[0], importance=tp.importance.MagnitudeImportance(p=1),
-            pruning_ratio=ratio, max_pruning_ratio=0.9, **options,
-        )  # fmt: skip
-        pruner.step()
-    pruned: nn.Module = model.eval()
-    return pruned
-
-
-def _exported(name: str, module: nn.Module, whole: Artifact, room: Path) -> Candidate:
-    say(f"exporting {name}")
-    torch.manual_seed(0)
-    file = export_onnx(
-        module, whole.input, room / f"{name.replace(', ', '-').replace(' ', '-')}.onnx", metadata={}
-    )
-    return Candidate(name=name, source=file.path, inputs=whole.input, digest=file.sha256)

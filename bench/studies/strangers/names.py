@@ -2,6 +2,9 @@
 
 from typing import Final
 
+HALF: Final = 0.505
+"""Of the multiply-adds that a counter finds in the network itself; the plan counts by its own model."""
+
 NAMES: Final[dict[int, str]] = {
     160: """
         resnetrs50 test_efficientnet test_efficientnet_ln

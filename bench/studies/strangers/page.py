@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from bench.section import Section, table
-from bench.studies.strangers.run import HALF
+from bench.studies.strangers.names import HALF
 
 Row = dict[str, Any]
 

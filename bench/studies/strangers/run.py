@@ -25,13 +25,11 @@ import torch
 from bench.environment import environment
 from bench.studies.common.cells import Kept, Row
 from bench.studies.common.results import results_of
-from bench.studies.strangers.names import NAMES
+from bench.studies.strangers.names import HALF, NAMES
 from compressor.cli import main as command
 
 RESULTS: Final = results_of("strangers")
 SCHEMA_VERSION: Final = 1
-HALF: Final = 0.505
-"""Of the multiply-adds that a counter finds in the network itself; the plan counts by its own model."""
 _LIMIT_S: Final = 300
 _MEMORY_BYTES: Final = 12 * 2**30
 

@@ -11,7 +11,6 @@ Within a cycle a run that was stopped goes on after its last epoch: checkpoints 
 """
 
 import argparse
-import copy
 import json
 import logging
 import shutil
@@ -26,7 +25,7 @@ import torch
 
 from bench.environment import environment
 from bench.studies.common.cells import say
-from bench.studies.common.cifar import Subject, opened
+from bench.studies.common.cifar import Subject, fast, opened
 from bench.studies.common.results import results_of
 from compressor.artifact import Artifact
 from compressor.methods import method_of, prune
@@ -70,7 +69,7 @@ class Cycle:
         before, begun = _top1(start, self.subject), time.perf_counter()
         say(f"cycle {self.number}: {before['top1']:.2f} % before it")
         made = self.trained(start)
-        score = evaluate(_fast(made), self.subject.data.test, batch_size=250)
+        score = evaluate(fast(made.module), self.subject.data.test, batch_size=250)
         _replace(made.scored(Moment("test", "fine-tuned"), score, DATA))
         return {
             "cycle": self.number,
@@ -98,7 +97,7 @@ class Cycle:
     def trained(self, start: Artifact) -> Artifact:
         """Return it at the end of the cycle."""
         recipe = replace(RECIPE, seed=self.number - 1)
-        model, teacher = _fast(start), _fast(self.subject.dense)
+        model, teacher = fast(start.module), fast(self.subject.dense.module)
         folder = self.work / f"cycle-{self.number}"
         data = self.subject.data.unvalidated()
         fine_tune(model, data, recipe, run_dir=folder, teacher=teacher, resume=True)
@@ -133,12 +132,7 @@ def main() -> None:
 
 
 def _top1(artifact: Artifact, subject: Subject) -> Row:
-    return asdict(evaluate(_fast(artifact), subject.data.test, batch_size=250))
-
-
-def _fast(artifact: Artifact) -> torch.nn.Module:
-    """Return a copy in channels last: the same numbers' layout, a fifth faster on CPUs."""
-    return copy.deepcopy(artifact.module).to(memory_format=torch.channels_last)
+    return asdict(evaluate(fast(artifact.module), subject.data.test, batch_size=250))
 
 
 def _epochs(log: Path) -> list[Row]:

@@ -5,14 +5,13 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from bench.studies.trust.registry import row
-from bench.studies.trust.shell import NET, Shell, unsaid
+from bench.studies.trust.shell import NET, WAIT_S, Shell, unsaid, until
 
-_WAIT_S: Final = 90
 _LOOK_S: Final = 0.0005
 _TRIES: Final = 6
 _PAIRS: Final = 5
@@ -30,9 +29,9 @@ def two(shell: Shell) -> str:
 def _record_lost(shell: Shell, words: Sequence[str]) -> bool:
     both = [shell.start(*words), shell.start(*words)]
     try:
-        _until(lambda: any(one.poll() is not None for one in both))
+        until(lambda: any(one.poll() is not None for one in both))
         kept = [shell.place / words[-1] / name for name in ("run.json", "recipe.toml")]
-        _until(lambda: all(file.exists() for file in kept))
+        until(lambda: all(file.exists() for file in kept))
         return not all(file.exists() for file in kept)
     finally:
         for one in both:
@@ -46,7 +45,7 @@ def left(shell: Shell) -> str:
     words = ("bench", str(shell.artifact()), str(shell.artifact("b")), "--batch", "1", "--seconds")
     process = shell.start(*words, "30")
     temporary = shell.place / "tmp"
-    _until(lambda: any("compress" in path.name for path in temporary.iterdir()))
+    until(lambda: any("compress" in path.name for path in temporary.iterdir()))
     time.sleep(1)
     process.kill()
     process.wait()
@@ -63,9 +62,9 @@ def terminated(shell: Shell) -> str:
         "finetune", str(shell.artifact()), "--data", "digits", "--epochs", "60", "-o", "out"
     )
     log = shell.place / "log"
-    _until(lambda: "epoch" in log.read_text())
+    until(lambda: "epoch" in log.read_text())
     process.send_signal(signal.SIGTERM)
-    status = process.wait(_WAIT_S)
+    status = process.wait(WAIT_S)
     return "" if status == 130 else f"it ended with {status} and said nothing"
 
 
@@ -77,7 +76,7 @@ def young(shell: Shell) -> str:
     for number in range(_TRIES):
         output = shell.place / f"out{number}"
         process = shell.start(*words[:-1], output.name)
-        _until(output.exists, _LOOK_S)
+        until(output.exists, _LOOK_S)
         process.kill()
         process.wait()
         refused += shell.run(*words[:-1], output.name).returncode != 0
@@ -90,16 +89,15 @@ def flipped(shell: Shell) -> str:
     words = ("finetune", str(shell.artifact()), "--data", "digits", "--epochs", "4", "-o", "out")
     process = shell.start(*words)
     log = shell.place / "log"
-    _until(lambda: len(list(shell.place.glob("out*/log.jsonl"))) > 0 and _lines(shell.place) >= 2)
+    until(lambda: _lines(shell.place, "out*/log.jsonl") >= 2)
     process.kill()
     process.wait()
     file = next(iter(shell.place.glob("out*/checkpoint.pt")), None)
     if file is None:
         return f"nothing to damage: {log.read_text()[-200:]}"
     content = bytearray(file.read_bytes())
-    content[len(content) // 2 // 64 * 64 + 3] ^= (
-        0x40  # the exponent of a float: blobs begin at multiples of 64
-    )
+    # The exponent of a float: tensors begin at multiples of 64.
+    content[len(content) // 2 // 64 * 64 + 3] ^= 0x40
     file.write_bytes(content)
     done = shell.run(*words)
     return "" if "checkpoint" in done.stderr else f"read without a word, exit {done.returncode}"
@@ -108,23 +106,13 @@ def flipped(shell: Shell) -> str:
 @row("4 measurements of inspect where its list cannot be written")
 def measured(shell: Shell) -> str:
     """What was measured stays."""
-    words = (
-        "inspect",
-        NET,
-        "--data",
-        "digits",
-        "-o",
-        "out.svg",
-        "--limit-images",
-        "20",
-        "--group",
-        "layer1.*",
-    )
+    few = ("--limit-images", "20", "--group", "layer1.*")
+    words = ("inspect", NET, "--data", "digits", "-o", "out.svg", *few)
     shell.run(*words)
-    before = _measurements(shell.place)
+    before = _lines(shell.place, "out*.jsonl")
     (shell.place / "out.svg").unlink()
     shell.run(*words, file_bytes=64)
-    after = _measurements(shell.place)
+    after = _lines(shell.place, "out*.jsonl")
     return f"{before - after} of {before} measurements are gone" if after < before else ""
 
 
@@ -183,18 +171,5 @@ def _recipe(shell: Shell, *, epochs: int) -> tuple[str, ...]:
     return "run", "r.toml", "--data", "digits", "-o", "out"
 
 
-def _lines(place: Path) -> int:
-    return max((len(path.read_text().splitlines()) for path in place.glob("out*/log.jsonl")), default=0)
-
-
-def _measurements(place: Path) -> int:
-    return max((len(path.read_text().splitlines()) for path in place.glob("out*.jsonl")), default=0)
-
-
-def _until(true: Callable[[], bool], every_s: float = 0.1) -> None:
-    """Wait for something; the row judges what there is after the longest wait."""
-    end = time.monotonic() + _WAIT_S
-    while time.monotonic() < end:
-        if true():
-            return
-        time.sleep(every_s)
+def _lines(place: Path, pattern: str) -> int:
+    return max((len(path.read_text().splitlines()) for path in place.glob(pattern)), default=0)

@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any, Final
 from compressor.base.documents import digest
 
 _LIMIT_S: Final = 180
+WAIT_S: Final = 90
 _MEMORY_BYTES: Final = 12 * 2**30
 NET: Final = "resnet20_cifar"
 _LAUNCHER: Final = (
@@ -126,3 +128,12 @@ def unsaid(done: Done) -> str:
             line = next(line for line in done.stderr.splitlines() if words in line)
             return line[:160]
     return ""
+
+
+def until(true: Callable[[], bool], every_s: float = 0.1) -> None:
+    """Wait for something; the row judges what there is after the longest wait."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        if true():
+            return
+        time.sleep(every_s)

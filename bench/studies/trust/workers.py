@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.studies.trust.registry import row
-from bench.studies.trust.shell import NET, Shell
+from bench.studies.trust.shell import NET, Shell, until
 
-_WAIT_S: Final = 60
 _GONE_S: Final = 20
 
 
@@ -35,9 +34,7 @@ def orphans(shell: Shell) -> str:
     words = ("finetune", str(shell.artifact()), "--data", "digits", "--epochs", "200", "-o", "out")
     process = shell.start_workers(*words)
     log = shell.place / "log"
-    end = time.monotonic() + _WAIT_S
-    while "epoch" not in log.read_text() and time.monotonic() < end:
-        time.sleep(0.1)
+    until(lambda: "epoch" in log.read_text())
     workers = _children(process.pid)
     process.kill()
     process.wait()
